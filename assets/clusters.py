@@ -1,0 +1,137 @@
+"""Vectors to clusters to token pools: what proxies are trained and measured on."""
+
+import dagster as dg
+
+from assets import claims
+from assets.corpus import duplicates, edits, signals, targets, verdicts
+from assets.crawl import documents
+from assets.partitions import ONE_RUN, crawls, of_every_crawl
+from assets.resources import CorpusResource
+from assets.results import Materialised, by_crawl, checked, checked_by_crawl, claim, once
+from pipelines import lineage
+
+
+@dg.asset(
+    deps=[documents, signals],
+    partitions_def=crawls,
+    backfill_policy=ONE_RUN,
+    group_name="clusters",
+    kinds={"torch", "parquet"},
+    pool="gpu",
+    code_version=str(lineage.VERSIONS["embeddings"]),
+    check_specs=[claim("rows_match_documents", "embeddings", partitioned=True)],
+)
+def embeddings(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+    """Vectors of the documents behind the coarse gate; older ones of the same encoder are used again."""
+    from pipelines.stages import run_embeddings
+
+    return by_crawl(context, workspace, run_embeddings, rows_match_documents=claims.rows_match_documents)
+
+
+@dg.asset_check(asset=embeddings, blocking=True, partitions_def=crawls)
+def vectors_finite(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> dg.AssetCheckResult:
+    """No vector holds an infinity or a NaN, and what was not embedded is zero."""
+    return checked_by_crawl(context, workspace, claims.vectors_finite)
+
+
+@dg.asset(
+    deps=of_every_crawl(embeddings, verdicts, duplicates),
+    group_name="clusters",
+    kinds={"faiss"},
+    code_version=str(lineage.VERSIONS["centroids"]),
+)
+def centroids(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+    """Fine k-means centroids, fitted on kept documents of the fit crawls."""
+    from pipelines.fitting import run_centroids
+
+    return once(context, workspace, run_centroids)
+
+
+@dg.asset(
+    deps=[embeddings, centroids],
+    partitions_def=crawls,
+    backfill_policy=ONE_RUN,
+    group_name="clusters",
+    kinds={"beam", "parquet"},
+    code_version=str(lineage.VERSIONS["fine_clusters"]),
+)
+def fine_clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+    """The nearest centroid of every embedded document."""
+    from pipelines.stages import run_fine_clusters
+
+    return by_crawl(context, workspace, run_fine_clusters)
+
+
+@dg.asset(
+    deps=of_every_crawl(documents, edits, verdicts, duplicates),
+    group_name="clusters",
+    kinds={"tokenizers"},
+    code_version=str(lineage.VERSIONS["tokenizer"]),
+)
+def tokenizer(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+    """The tokeniser: trained on kept text of the fit crawls, or the one that the settings name."""
+    from pipelines.fitting import run_tokenizer
+
+    return once(context, workspace, run_tokenizer)
+
+
+@dg.asset(
+    deps=[tokenizer, documents, edits, verdicts, duplicates],
+    partitions_def=crawls,
+    backfill_policy=ONE_RUN,
+    group_name="clusters",
+    kinds={"beam", "parquet"},
+    code_version=str(lineage.VERSIONS["tokens"]),
+    check_specs=[claim("rows_match_documents", "tokens", partitioned=True)],
+)
+def tokens(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+    """Token ids of every kept document after its edits."""
+    from pipelines.stages import run_tokens
+
+    return by_crawl(context, workspace, run_tokens, rows_match_documents=claims.rows_match_documents)
+
+
+@dg.asset(
+    deps=[centroids, *of_every_crawl(signals, fine_clusters, tokens)],
+    group_name="clusters",
+    kinds={"scipy"},
+    code_version=str(lineage.VERSIONS["clusters"]),
+    check_specs=[claim("sizes_not_degenerate", "clusters")],
+)
+def clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+    """Fine clusters scored, pruned, merged and named: one table for all crawls."""
+    from pipelines.fitting import run_clusters
+
+    return once(context, workspace, run_clusters, sizes_not_degenerate=claims.sizes_not_degenerate)
+
+
+@dg.asset(
+    deps=[clusters, *of_every_crawl(fine_clusters, tokens)],
+    group_name="clusters",
+    kinds={"numpy"},
+    code_version=str(lineage.VERSIONS["pools"]),
+)
+def pools(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+    """One memory-mapped token file per cluster, train and validation apart by document."""
+    from pipelines.pooling import run_pools
+
+    return once(context, workspace, run_pools)
+
+
+@dg.asset_check(asset=pools, blocking=True)
+def tokens_match_manifest(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> dg.AssetCheckResult:
+    """Each pool is as long as its index says, and holds the tokens that the cluster table counts."""
+    return checked(context, workspace, claims.tokens_match_manifest)
+
+
+@dg.asset(
+    deps=[targets, tokenizer, clusters, centroids],
+    group_name="clusters",
+    kinds={"torch"},
+    code_version=str(lineage.VERSIONS["evaluations"]),
+)
+def evaluations(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+    """The targets as tokens, and the clusters that their own documents fall into."""
+    from pipelines.pooling import run_evaluations
+
+    return once(context, workspace, run_evaluations)

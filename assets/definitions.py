@@ -1,0 +1,52 @@
+"""The graph of the whole job: which stage needs which, claims about each, one job, one sensor, one schedule.
+
+    crawl_files -> documents -> edits, signals, signatures -> verdicts -> duplicates
+    documents, signals -> embeddings -> centroids -> fine_clusters -> clusters -> pools
+    pools -> search/round_1/proxy_runs -> search/round_1/predictor -> ... -> mixture -> comparison -> dataset
+
+Only names, dependencies, claims and metadata live here: each asset calls one function of `pipelines` or
+`mixer`, which the command `sirdar` calls too. Plain Python and no components or YAML: there is one of each
+step. The workspace is $SIRDAR_WORKSPACE, `demo` where that is not set.
+"""
+
+import dagster as dg
+
+from assets import automation, clusters, corpus, crawl, mixture, search
+from assets.resources import CorpusResource
+from pipelines import corpus as workspaces
+from pipelines import settings
+from pipelines.store import Workspace
+
+# A step's process imports dagster anew (seconds), so they fork from a server that has; one step at a time,
+# since a stage uses all cores by itself. What runs in one process: `sirdar demo`.
+EXECUTOR = dg.multiprocess_executor.configured(
+    {"max_concurrent": 1, "start_method": {"forkserver": {"preload_modules": ["assets.definitions"]}}},
+    name="one_process_a_step",
+)
+
+
+def build(workspace: str) -> dg.Definitions:
+    """The definitions for one workspace; its settings say how many rounds the search has."""
+    rounds = search.search_rounds(num_rounds(workspace))
+    modules = [crawl, corpus, clusters, mixture]
+    return dg.Definitions(
+        assets=[*dg.load_assets_from_modules(modules), *rounds, mixture.mixture_after(rounds[-1])],
+        asset_checks=dg.load_asset_checks_from_modules(modules),
+        jobs=[automation.build_dataset],
+        sensors=[automation.new_crawls(workspace)],
+        schedules=[automation.monthly(workspace)],
+        resources={"workspace": CorpusResource(workspace=workspace)},
+        executor=EXECUTOR,
+    )
+
+
+def num_rounds(workspace: str) -> int:
+    """Of the workspace's settings, or of the preset that a new one would have."""
+    place = Workspace(workspace)
+    chosen = workspaces.opened(place).settings if place.exists(workspaces.SETTINGS_FILE) else settings.load()
+    return len(chosen.search.rounds)
+
+
+@dg.definitions
+def definitions() -> dg.Definitions:
+    return build(dg.EnvVar("SIRDAR_WORKSPACE").get_value("demo") or "demo")

@@ -1,0 +1,55 @@
+"""What the mixer's stages left that is worth showing: trials of a round, the mixture, the final comparison."""
+
+from typing import Any
+
+from pipelines.corpus import Corpus
+
+
+def round_of(stage: str) -> int:
+    """The number in a report's stage, `round 2` or `predictor 2`."""
+    return int(stage.rpartition(" ")[2])
+
+
+def trials(corpus: Corpus, number: int) -> list[dict[str, Any]]:
+    """A round's candidates with what was predicted before it and measured in it, best first; null: not there."""
+    import pyarrow.parquet as pq
+
+    from mixer import journal
+    from mixer import lineage as mixing
+
+    stage = mixing.search(corpus)
+    folder = stage.workspace.local(*stage.steps)
+    measured = f"search/{mixing.objective_target(corpus)}"
+    # By weights: a mixture that an earlier round trained already has its line there.
+    finished = {entry.trial.schedule.weights: entry.result for entry in journal.read(folder / "journal.jsonl")}
+    rows = []
+    for row in pq.read_table(folder / "candidates" / f"round-{number}.parquet").to_pylist():
+        result = finished.get(tuple(row["weights"]))
+        loss = result.losses.get(measured) if result and not result.failed else None
+        rows.append(
+            {
+                "index": row["index"],
+                "loss": loss.nats if loss else None,
+                "predicted": row["predicted"],
+                "spread": row["spread"],
+                "seconds": result.seconds if result else None,
+                "error": result.error if result else "not trained",
+                "weights": row["weights"],
+            }
+        )
+    return sorted(rows, key=lambda row: (row["loss"] is None, row["loss"], row["index"]))
+
+
+def mixtures(corpus: Corpus) -> tuple[list[str], dict[str, list[float]]]:
+    """(names of the clusters, weights of the mixture found and of the others)."""
+    from mixer.stages import read_mixture
+
+    found = read_mixture(corpus)
+    return list(found["clusters"]), {"search": found["weights"], **found["others"]}
+
+
+def comparison(corpus: Corpus) -> dict[str, dict[str, Any]]:
+    """Mixture -> losses by seed, mean and spread on the target's final split; the found one is `search`."""
+    from mixer.stages import read_comparison
+
+    return dict(read_comparison(corpus)["mixtures"])

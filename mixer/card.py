@@ -1,0 +1,374 @@
+"""README.md of a dataset, all of it from its manifest: YAML that `datasets` and the Hub read, then the facts.
+
+Nothing here is computed or known beyond the manifest; a piece that it lacks is called missing. Names of
+clusters, sources and attributions come from crawled pages, so all text is escaped: a page title must not
+turn into a heading, a link or another table column.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mixer.shards import BESIDE
+
+MISSING = "*Missing: {}.*"
+MAX_SOURCES = 50  # rows of the licence table; the manifest holds all
+SHOWN_BASELINES = ("natural", "uniform", "nearest")
+
+# Identifiers as in https://huggingface.co/docs/hub/repositories-licenses, of licences that texts come under.
+HUB_LICENCES = re.compile(
+    r"cc0-1\.0|cc-by-(2\.0|2\.5|3\.0|4\.0)|cc-by-sa-(3\.0|4\.0)|cc-by-nc-(2\.0|3\.0|4\.0)|cc-by-nd-4\.0"
+    r"|cc-by-nc-nd-(3\.0|4\.0)|cc-by-nc-sa-(2\.0|3\.0|4\.0)|apache-2\.0|mit|isc|zlib|unlicense|wtfpl|gfdl"
+    r"|bsd|bsd-[23]-clause|bsl-1\.0|afl-3\.0|artistic-2\.0|agpl-3\.0|l?gpl|gpl-[23]\.0|lgpl-(2\.1|3\.0)|mpl-2\.0"
+    r"|epl-[12]\.0|eupl-1\.1|ecl-2\.0|etalab-2\.0|odbl|odc-by|pddl|ofl-1\.1|osl-3\.0|postgresql"
+)
+SIZE_NAMES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+
+READING = """\
+import json, datasets, polars, pyarrow.dataset
+
+splits = datasets.load_dataset("FOLDER")  # "train" and "validation"
+train = json.load(open("FOLDER/manifest.json"))["splits"]["train"]["files"]
+table = pyarrow.dataset.dataset(["FOLDER/" + path for path in train]).to_table()
+frame = polars.scan_parquet(["FOLDER/" + path for path in train])"""
+
+Values = Mapping[str, Any]
+
+
+def card(manifest: Values) -> str:
+    """The dataset card: Markdown with YAML front matter."""
+    sections = (
+        _head,
+        _mixture,
+        _evidence,
+        _funnel,
+        _licences,
+        _models,
+        _reading,
+        _verifying,
+    )
+    return f"---\n{_front(manifest)}---\n\n" + "\n\n".join(section(manifest) for section in sections) + "\n"
+
+
+def plain(text: Any) -> str:
+    """One line of text that Markdown and HTML take literally, also at the start of a line."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = re.sub(r"([\\`*_{}\[\]#|~$@]|:(?=//)|(?<=www)\.)", r"\\\1", line, flags=re.IGNORECASE)
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", line)
+
+
+def hub_licence(licence: str) -> str:
+    """The Hub's identifier for a licence's usual name; `unknown` without a name, `other` for the rest."""
+    key = re.sub(r"[\s_/]+", "-", licence.strip().lower())
+    if not key:
+        return "unknown"
+    return key if HUB_LICENCES.fullmatch(key) else "other"
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Front matter
+
+
+def _front(manifest: Values) -> str:
+    licences = sorted({hub_licence(row["licence"]) for row in manifest.get("licences") or ()}) or ["unknown"]
+    rows = sum(split["rows"] for split in manifest["splits"].values())
+    languages = [code for code in manifest.get("languages") or {} if re.fullmatch(r"[a-z]{2,3}", code)]
+    values: dict[str, Any] = {
+        "pretty_name": f"{manifest['name']} {manifest['version']}",
+        "license": licences[0] if len(licences) == 1 else licences,
+        **({"language": sorted(languages)} if languages else {}),
+        "task_categories": ["text-generation"],
+        "size_categories": [_size(rows)],
+        "tags": ["pretraining", "data-mixture", "sirdar"],
+        "configs": _configs(manifest),
+    }
+    return "".join(_yaml(values))
+
+
+def _configs(manifest: Values) -> list[dict[str, Any]]:
+    """Which files `datasets` reads; without this it would take validation for training in two layouts."""
+    layout, splits = manifest["layout"], manifest["splits"]
+    patterns: dict[str, dict[str, Any]] = {
+        "parquet": {"train": "data/train-*.parquet", "validation": "data/validation-*.parquet"},
+        "clusters": {"train": "cluster_*/*.parquet", "validation": "validation/*.parquet"},
+        # No pattern tells nanochat's last shard from the others, so all are named.
+        "nanochat": {split: list(splits[split]["files"]) for split in splits},
+    }
+    held = {split: path for split, path in patterns[layout].items() if splits[split]["files"]}
+    configs: list[dict[str, Any]] = [{"config_name": "default", "data_files": _data_files(held)}]
+    if layout == "clusters":
+        folders = sorted({path.split("/")[0] for path in splits["train"]["files"]}, key=lambda f: (len(f), f))
+        configs += [
+            {"config_name": folder, "data_files": _data_files({"train": f"{folder}/*.parquet"})} for folder in folders
+        ]
+    return configs
+
+
+def _size(rows: int) -> str:
+    """The Hub's name for the power of ten."""
+    above = sum(rows >= 10 ** (3 + power) for power in range(len(SIZE_NAMES)))
+    if above == len(SIZE_NAMES):
+        return f"n>{SIZE_NAMES[-1]}"
+    return f"{SIZE_NAMES[above - 1]}<n<{SIZE_NAMES[above]}" if above else f"n<{SIZE_NAMES[0]}"
+
+
+def _data_files(paths: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"split": split, "path": path} for split, path in paths.items()]
+
+
+def _yaml(value: Any, indent: str = "") -> Iterable[str]:
+    """Mappings, lists and strings as YAML; strings as JSON writes them, which YAML reads alike."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if isinstance(inner, Mapping | list):
+                yield f"{indent}{key}:\n"
+                yield from _yaml(inner, indent + "  ")
+            else:
+                yield f"{indent}{key}: {json.dumps(inner, ensure_ascii=False)}\n"
+    else:
+        for inner in value:
+            lines = list(_yaml(inner, indent + "  ")) if isinstance(inner, Mapping | list) else None
+            if lines:
+                yield f"{indent}- {lines[0].lstrip()}"
+                yield from lines[1:]
+            else:
+                yield f"{indent}- {json.dumps(inner, ensure_ascii=False)}\n"
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Sections
+
+
+def _head(manifest: Values) -> str:
+    train, validation, budget = (
+        manifest["splits"]["train"],
+        manifest["splits"]["validation"],
+        manifest["budget"],
+    )
+    documents = sum(cluster["documents"] for cluster in manifest["clusters"])
+    lines = [
+        f"# {plain(manifest['name'])} {plain(manifest['version'])}",
+        "",
+        "Text for pretraining language models: documents of a crawl, filtered, deduplicated, grouped into "
+        "semantic clusters, and drawn from the clusters by weight. Made by sirdar.",
+        "",
+        *_table(
+            ("split", "rows", "tokens", "files", "bytes"),
+            [
+                (name, _int(split["rows"]), _int(split["tokens"]), len(split["files"]), _int(split["bytes"]))
+                for name, split in (("train", train), ("validation", validation))
+            ],
+        ),
+        "",
+        f"Training rows are {_int(documents)} documents; a document stands once for each epoch of its cluster.",
+    ]
+    if not budget["reached"]:
+        lines += [
+            "",
+            f"**Smaller than asked for:** {_int(budget['tokens'])} tokens were asked for; with at most "
+            f"{_num(budget['max_epochs'])} epochs of each cluster there are {_int(train['tokens'])}.",
+        ]
+    return "\n".join([*lines, *(f"\n{plain(note)}" for note in manifest.get("notes") or ())])
+
+
+def _mixture(manifest: Values) -> str:
+    clusters, baselines = manifest["clusters"], manifest.get("baselines") or {}
+    shown = [name for name in SHOWN_BASELINES if name in baselines]
+    shown += sorted(name for name in baselines if name not in SHOWN_BASELINES)
+    rows = [
+        (
+            cluster["id"],
+            plain(cluster["name"]) or MISSING.format("name"),
+            _share(cluster["weight_requested"]),
+            _share(cluster["weight"]),
+            *(_share(baselines[name][position]) for name in shown),
+            _int(cluster["tokens"]),
+            _int(cluster["documents"]),
+            f"{cluster['epochs']:.2f}",
+            "yes" if cluster["capped"] else "",
+        )
+        for position, cluster in enumerate(clusters)
+    ]
+    head = (
+        "cluster",
+        "name",
+        "asked for",
+        "here",
+        *map(plain, shown),
+        "tokens",
+        "documents",
+        "epochs",
+        "capped",
+    )
+    budget = manifest["budget"]
+    lines = ["## Mixture", "", *_table(head, rows), ""]
+    lacking = [name for name in SHOWN_BASELINES if name not in baselines]
+    if lacking:
+        lines += [MISSING.format("the weights of " + ", ".join(lacking)), ""]
+    capped = [str(cluster["id"]) for cluster in clusters if cluster["capped"]]
+    lines.append(
+        f"No cluster is repeated more than {_num(budget['max_epochs'])} times. "
+        + (
+            f"Clusters {', '.join(capped)} would have been; the others got the rest of their share. "
+            if capped
+            else "None would have been. "
+        )
+        + f"Weights differ from those asked for by {_share(budget['displaced'])} of the tokens in all; "
+        f"seed {budget['seed']}."
+    )
+    return "\n".join(lines)
+
+
+def _evidence(manifest: Values) -> str:
+    comparison = manifest.get("comparison")
+    if not comparison or not comparison.get("mixtures"):
+        return "## Evidence\n\n" + MISSING.format("a final comparison of models trained on each mixture")
+    told = [
+        f"{label} {plain(comparison[key])}"
+        for key, label in (
+            ("target", "target"),
+            ("metric", "metric"),
+            ("tokens", "tokens a run:"),
+            ("seeds", "seeds:"),
+        )
+        if comparison.get(key) is not None
+    ]
+    rows = [
+        (
+            plain(row["name"]),
+            _loss(row.get("mean")),
+            _loss(row.get("spread")),
+            ", ".join(_loss(loss) for loss in row.get("losses") or ()) or MISSING.format("runs"),
+        )
+        for row in comparison["mixtures"]
+    ]
+    verdict = comparison.get("verdict")
+    return "\n".join(
+        [
+            "## Evidence",
+            "",
+            f"Models trained on each mixture; {'; '.join(told)}. Lower is better.",
+            "",
+            *_table(("mixture", "mean", "spread", "each seed"), rows),
+            "",
+            plain(verdict) if verdict else MISSING.format("a verdict"),
+        ]
+    )
+
+
+def _funnel(manifest: Values) -> str:
+    if not manifest.get("funnel"):
+        return "## Funnel\n\n" + MISSING.format("what each stage read, kept and dropped")
+    rows = [
+        (
+            plain(row["stage"]),
+            _int(row["read"]),
+            _int(row["kept"]),
+            _counts(row.get("dropped")),
+            _counts(row.get("errors")),
+        )
+        for row in manifest["funnel"]
+    ]
+    return "\n".join(["## Funnel", "", *_table(("stage", "read", "kept", "dropped", "errors"), rows)])
+
+
+def _licences(manifest: Values) -> str:
+    listed = manifest.get("licences") or ()
+    if not listed:
+        return "## Licences and sources\n\n" + MISSING.format("licences and sources of the documents")
+    rows = [
+        (
+            plain(row["source"]) or "(no source)",
+            plain(row["licence"]) or "unknown",
+            _int(row["rows"]),
+            _int(row["tokens"]),
+            plain(row.get("attribution") or ""),
+        )
+        for row in _most(listed)
+    ]
+    lines = ["## Licences and sources", "", "Each row carries its own `source` and `licence`."]
+    lines += ["", *_table(("source", "licence", "rows", "tokens", "attribution"), rows)]
+    if len(rows) < len(listed):
+        lines += ["", f"{len(listed) - len(rows)} more are listed in manifest.json."]
+    return "\n".join(lines)
+
+
+def _most(listed: Sequence[Values]) -> list[Values]:
+    """The first sources, and all that ask for attribution: leaving one out would break its licence."""
+    return [row for position, row in enumerate(listed) if position < MAX_SOURCES or row.get("attribution")]
+
+
+def _models(manifest: Values) -> str:
+    used = {"encoder": None, "cluster_scores": None, "tokenizer": None} | dict(manifest.get("models") or {})
+    told = {
+        key.replace("_", " "): plain(value) if value else MISSING.format("not stated") for key, value in used.items()
+    }
+    digest, inputs = manifest.get("settings_digest"), manifest.get("inputs") or {}
+    told["settings"] = f"in manifest.json, SHA-256 `{digest}`" if digest else MISSING.format("not stated")
+    told["inputs"] = f"{len(inputs)} stages, by digest:" if inputs else MISSING.format("not stated")
+    return "\n".join(
+        [
+            "## How it was made",
+            "",
+            *(f"- {plain(key)}: {value}" for key, value in told.items()),
+            *(f"  - {plain(stage)}: {plain(digest)}" for stage, digest in inputs.items()),
+        ]
+    )
+
+
+def _reading(manifest: Values) -> str:
+    lines = ["## How to read it", "", "```python", READING, "```"]
+    if manifest["layout"] == "nanochat":
+        last = ", ".join(manifest["splits"]["validation"]["files"]) or MISSING.format("no file")
+        lines += [
+            "",
+            "nanochat reads the folder as it is: copy the shards to its data folder. It takes the last one "
+            f"for validation: {last}. Files of the same names in `columns/` hold, row by row, "
+            f"{', '.join(f'`{name}`' for name in BESIDE.names)}.",
+        ]
+    return "\n".join(lines)
+
+
+def _verifying(manifest: Values) -> str:
+    return "\n".join(
+        [
+            "## How to verify it",
+            "",
+            "    sirdar export verify FOLDER",
+            "",
+            "checks every file against manifest.json (size, SHA-256, rows, columns, content), the counts and "
+            "weights above against the rows, and that training and validation share no document and no text. "
+            f"Digest of the manifest: `{manifest.get('digest') or 'missing'}`.",
+        ]
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Cells
+
+
+def _table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> list[str]:
+    return [f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def _counts(counts: Mapping[str, int] | None) -> str:
+    ordered = sorted((counts or {}).items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{plain(reason)} {_int(count)}" for reason, count in ordered)
+
+
+def _int(number: int) -> str:
+    return f"{number:,}"
+
+
+def _num(number: float) -> str:
+    return f"{number:g}"
+
+
+def _share(weight: float) -> str:
+    return f"{100 * weight:.2f} %"
+
+
+def _loss(loss: float | None) -> str:
+    return MISSING.format("not measured") if loss is None else f"{loss:.4f}"

@@ -1,0 +1,114 @@
+"""What a person sees in the terminal: one bar for the running stage, one line for each finished one."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pipelines.corpus import Report
+
+TOP_REASONS = 3
+
+
+class Bars:
+    """Progress of stages as rich bars with counts and rates; plain lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._started = 0.0
+        self._rows = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def begin(self, stage: str, crawl: str, *, total: int, done: int) -> None:
+        self._started, self._rows = time.monotonic(), 0
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(named(stage, crawl), total=total, completed=done, rate="")
+
+    def advance(self, count: int, rows: int) -> None:
+        self._rows += rows
+        rate = self._rows / max(time.monotonic() - self._started, 1e-9)
+        if self._task is not None:
+            self._progress.update(self._task, advance=count, rate=f"{rate:,.0f} rows/s" if self._rows else "")
+
+    def end(self, report: Report) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+        self.console.print(line(report), highlight=False, soft_wrap=True)
+
+
+def named(stage: str, crawl: str) -> str:
+    return f"{stage.replace('_', ' ')} {crawl}".strip()
+
+
+def line(report: Report) -> str:
+    """`documents crawl-1     14,203 rows   6.1 s   2,311/s  kept 14,203 of 15,020: ...`"""
+    head = f"[bold]{named(report.stage, report.crawl):<26}[/]"
+    if report.parts and report.reused == report.parts:
+        return f"{head} {'there already':>15}   {funnel(report.counts)}"
+    rate = f"{report.rows / report.seconds:,.0f}/s" if report.rows and report.seconds > 0 else ""
+    rows = f"{report.rows:,} rows" if report.rows else ""
+    return f"{head} {rows:>15} {report.seconds:>7.1f} s {rate:>10}   {funnel(report.counts)}"
+
+
+def funnel(counts: Mapping[str, Any]) -> str:
+    """`kept 9 of 12: gopher_short_doc 2, language 1`, or the counts as they are."""
+    if "kept" not in counts or "read" not in counts:
+        plain = {name: value for name, value in counts.items() if not isinstance(value, Mapping)}
+        return ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in plain.items())
+    dropped = {**counts.get("dropped", {}), **counts.get("errors", {})}
+    most = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{reason} {count:,}" for reason, count in most[:TOP_REASONS])
+    more = f", {len(most) - TOP_REASONS} more reasons" if len(most) > TOP_REASONS else ""
+    lost = f"; {counts['bytes_lost']:,} bytes lost" if counts.get("bytes_lost") else ""
+    return f"kept {counts['kept']:,} of {counts['read']:,}" + (f": {shown}{more}" if shown else "") + lost
+
+
+def _short(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def mixture_table(names: list[str], mixtures: Mapping[str, list[float]], epochs: list[float]) -> Table:
+    """Clusters down, mixtures across, as percent; epochs that the dataset repeats each cluster."""
+    table = Table(title="Mixture", title_justify="left", box=None, header_style="bold")
+    table.add_column("cluster")
+    for name in mixtures:
+        table.add_column(name, justify="right")
+    table.add_column("epochs", justify="right")
+    for index, name in enumerate(names):
+        shares = [f"{100 * weights[index]:.1f} %" for weights in mixtures.values()]
+        table.add_row(name, *shares, f"{epochs[index]:.2f}" if epochs else "")
+    return table
+
+
+def losses_table(target: str, rows: Mapping[str, tuple[float, float]]) -> Table:
+    """Mean and spread of the final-split loss of each mixture, best first."""
+    table = Table(title=f"Final-split loss on {target}, nats per token", title_justify="left", box=None)
+    table.add_column("mixture")
+    table.add_column("mean", justify="right")
+    table.add_column("spread", justify="right")
+    for name, (mean, spread) in sorted(rows.items(), key=lambda item: item[1][0]):
+        table.add_row(name, f"{mean:.4f}", f"{spread:.4f}")
+    return table

@@ -1,0 +1,54 @@
+"""What a finished job has found, told to a person."""
+
+from typing import Any
+
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.markup import escape
+
+from mixer import lineage as mixing
+from mixer.console import losses_table, mixture_table
+from mixer.stages import read_comparison, read_mixture
+from pipelines.corpus import Corpus
+
+SHOWN = ("natural", "uniform", "nearest")
+
+
+def say(corpus: Corpus, console: Console) -> None:
+    """Mixture, epochs, final losses with spread, verdicts, where the dataset lies, five lines of a record."""
+    found, judged = read_mixture(corpus), read_comparison(corpus)
+    stage = mixing.dataset(corpus)
+    place = corpus.workspace.path(*stage.steps)
+    manifest = corpus.workspace.read_json(*stage.steps, "manifest.json")
+    epochs = [cluster["epochs"] for cluster in manifest["clusters"]]
+    mixtures = {"found": found["weights"], **{name: found["others"][name] for name in SHOWN}}
+    console.print()
+    console.print(mixture_table([escape(name) for name in found["clusters"]], mixtures, epochs))
+    console.print()
+    losses = {
+        "found" if name == "search" else name: (one["mean"], one["spread"]) for name, one in judged["mixtures"].items()
+    }
+    console.print(losses_table(f"{judged['target']} ({len(judged['seeds'])} paired seeds)", losses))
+    for verdict in judged["verdicts"]:
+        console.print(f"  {verdict['text']}", highlight=False, markup=False, soft_wrap=True)
+    nearest = next((one for one in judged["verdicts"] if one["other"] == "nearest"), None)
+    if nearest is not None and nearest["outcome"] != "beats":
+        console.print("[bold]The search does not beat `nearest`, which needs no training, on this target.[/]")
+    _say_dataset(corpus, console, manifest, place)
+
+
+def _say_dataset(corpus: Corpus, console: Console, manifest: dict[str, Any], place: str) -> None:
+    train = manifest["splits"]["train"]
+    console.print(
+        f"\nDataset: {place}\n"
+        f"  {train['rows']:,} documents, {train['tokens']:,} tokens in {len(train['files'])} shards, "
+        f"and {manifest['splits']['validation']['rows']:,} held-out documents",
+        highlight=False,
+        soft_wrap=True,
+    )
+    with corpus.workspace.open(*mixing.dataset(corpus).steps, *train["files"][0].split("/")) as file:
+        record = pq.ParquetFile(file).read_row_group(0).slice(0, 1).to_pylist()[0]
+    shown = ("id", "text", "token_count", "cluster_id", "url") if "id" in record else tuple(record)[:5]
+    for key in shown:
+        text = " ".join(str(record[key]).split())
+        console.print(f"  {key}: {text if len(text) <= 90 else text[:87] + '...'}", highlight=False, markup=False)

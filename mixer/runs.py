@@ -1,0 +1,117 @@
+"""Training what a journal lacks: the one place where trials meet a trainer, for searches and comparisons alike."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mixer.journal import Entry, Journal
+from mixer.trial import Result, Trial
+from pipelines.errors import SettingsError, TrialError
+
+Objective = Callable[[Result], float]  # of a successful result; lower is better
+
+
+class Trainer(Protocol):
+    """Trains every trial and hands over each result as it finishes, in any order."""
+
+    def train(self, trials: Sequence[Trial], on_result: Callable[[Result], None]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A trial has finished: `done` of the `total` in its round, and the lowest loss of that round so far."""
+
+    trial: Trial
+    result: Result
+    loss: float  # NaN where the trial failed
+    best: float  # NaN before the first success
+    done: int
+    total: int
+
+
+def no_progress(progress: Progress) -> None:
+    """For callers that do not watch."""
+
+
+def loss_on(*names: str) -> Objective:
+    """Mean nats over the held-out texts of these names; SettingsError where a result lacks one."""
+
+    def objective(result: Result) -> float:
+        missing = [name for name in names if name not in result.losses]
+        if missing:
+            known = ", ".join(result.losses)
+            raise SettingsError(f"no loss named {', '.join(missing)} in the results; there are: {known}")
+        return math.fsum(result.losses[name].nats for name in names) / len(names)
+
+    return objective
+
+
+def measured(result: Result, objective: Objective) -> float:
+    """The objective of a result; NaN where the trial failed or diverged."""
+    if result.failed:
+        return math.nan
+    loss = objective(result)
+    return loss if math.isfinite(loss) else math.nan
+
+
+def train_trials(
+    journal_path: Path,
+    trials: Sequence[Trial],
+    *,
+    trainer: Trainer,
+    objective: Objective,
+    max_failed: float,
+    progress: Callable[[Progress], None] = no_progress,
+) -> None:
+    """Train the trials that the journal lacks; each result is on disk before the next is awaited.
+
+    Trials of one key are trained once. Failures are journalled and stay failed, so that a resumed round ends as
+    an unbroken one; where more than a share `max_failed` of the round failed, TrialError stops it, and running
+    again trains the failed ones again.
+    """
+    by_key: dict[str, Trial] = {}
+    for trial in trials:
+        by_key.setdefault(trial.key, trial)
+    limit = max_failed * len(by_key)
+    with Journal(journal_path) as journal:
+        losses = {key: measured(entry.result, objective) for key in by_key if (entry := journal.get(key))}
+        if len(_failed(losses)) > limit:
+            losses = {key: loss for key, loss in losses.items() if math.isfinite(loss)}
+
+        def on_result(result: Result) -> None:
+            if result.key not in by_key:
+                raise TrialError(f"the trainer gave a result for {result.key}, which nobody asked for")
+            trial = by_key[result.key]
+            journal.record(trial, result)
+            losses[result.key] = loss = measured(result, objective)
+            finite = [other for other in losses.values() if math.isfinite(other)]
+            best = min(finite, default=math.nan)
+            progress(Progress(trial, result, loss, best, len(losses), len(by_key)))
+            if len(_failed(losses)) > limit:
+                raise TrialError(_told(trial, result, len(_failed(losses)), len(by_key), journal_path))
+
+        missing = [trial for key, trial in by_key.items() if key not in losses]
+        if missing:
+            trainer.train(missing, on_result)
+        lost = [key for key in by_key if key not in losses]
+        if lost:
+            raise TrialError(f"the trainer ended without a result for {len(lost)} trials, the first {lost[0]}")
+
+
+def results(entries: Sequence[Entry]) -> Mapping[str, Result]:
+    """Results by key."""
+    return {entry.result.key: entry.result for entry in entries}
+
+
+def _failed(losses: Mapping[str, float]) -> list[str]:
+    return [key for key, loss in losses.items() if not math.isfinite(loss)]
+
+
+def _told(trial: Trial, result: Result, num_failed: int, num: int, path: Path) -> str:
+    reason = (result.error or "its loss is not a number").strip().splitlines()[-1]
+    return (
+        f"{num_failed} of {num} trials failed in round {trial.round}, more than search.max_failed allows;"
+        f" the last one, {trial.name} {trial.index}: {reason}. All are in {path}; running again trains them again"
+    )

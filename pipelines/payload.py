@@ -1,0 +1,200 @@
+"""The HTTP response inside a WARC record: status, type, and the body without transfer and content encoding.
+
+Crawlers disagree about what they store: some undo the encodings and keep the headers that announce them. So
+a body that does not begin as announced is taken as it is; one that begins so and then breaks is an error. A
+body that only ends too early is kept: the beginning of a page is text like any other.
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipelines.errors import DropRecord
+from pipelines.framed import BrokenRecord
+
+GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    content_type: str
+    charset: str
+    headers: dict[str, str]
+    body: bytes  # still encoded; see `decoded`
+
+
+def response(block: bytes) -> Response:
+    """Status, declared type and encoded body of an HTTP response; raises BrokenRecord `bad_http`."""
+    head, _, body = split_head(block)
+    line, _, rest = head.partition(b"\n")
+    words = line.split(None, 2)
+    if len(words) < 2 or not words[0].upper().startswith(b"HTTP") or not words[1][:3].isdigit():
+        raise BrokenRecord("bad_http")
+    headers = fields(rest)
+    content_type, charset = media_type(headers.get("content-type", ""))
+    return Response(int(words[1][:3]), content_type, charset, headers, body)
+
+
+def decoded(answer: Response, max_bytes: int) -> bytes:
+    """The body without chunks and compression; raises DropRecord `too_large`, BrokenRecord `bad_encoding`."""
+    body = answer.body
+    if "chunked" in answer.headers.get("transfer-encoding", "").lower():
+        body = _unchunked(body)
+    for name in reversed(answer.headers.get("content-encoding", "").lower().split(",")):
+        unpack = _UNPACKERS.get(name.strip())
+        if unpack and body:
+            body = unpack(body, max_bytes)
+    return body
+
+
+def split_head(block: bytes) -> tuple[bytes, bytes, bytes]:
+    """(head, separator, rest) at the first empty line, with either kind of line end."""
+    crlf = block.find(b"\r\n\r\n")
+    lf = block.find(b"\n\n", 0, crlf if crlf >= 0 else len(block))
+    if lf >= 0:
+        return block[:lf], b"\n\n", block[lf + 2 :]
+    if crlf >= 0:
+        return block[:crlf], b"\r\n\r\n", block[crlf + 4 :]
+    return block, b"", b""
+
+
+def fields(head: bytes) -> dict[str, str]:
+    """Header fields by lower-case name; the first of a repeated one, folded lines joined."""
+    found: dict[str, str] = {}
+    last = ""
+    for line in head.decode("utf-8", "replace").split("\n"):
+        name, colon, value = line.partition(":")
+        if line[:1] in (" ", "\t"):
+            if last:
+                found[last] = f"{found[last]} {line.strip()}".strip()
+        elif colon:
+            last = name.strip().lower()
+            if last in found:
+                last = ""
+            else:
+                found[last] = value.strip()
+    return found
+
+
+def media_type(value: str) -> tuple[str, str]:
+    """(type, charset) of a Content-Type value, both lower case."""
+    kind, *parameters = value.lower().split(";")
+    for parameter in parameters:
+        name, _, label = parameter.partition("=")
+        if name.strip() == "charset":
+            return kind.strip(), label.strip().strip("\"'").strip()
+    return kind.strip(), ""
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Encodings
+
+
+def _unchunked(body: bytes) -> bytes:
+    pieces = []
+    position = 0
+    while position < len(body):
+        line_end = body.find(b"\n", position, position + 1024)
+        digits = body[position : max(line_end, position)].split(b";")[0].strip()
+        try:
+            length = int(digits, 16) if digits[:1] not in (b"-", b"+") else -1
+        except ValueError:
+            length = -1
+        if length < 0:
+            if position == 0:
+                return body  # stored without the chunks that the header announces
+            raise BrokenRecord("bad_chunks")
+        if length == 0:
+            break
+        start = line_end + 1
+        pieces.append(body[start : start + length])
+        position = start + length
+        while body[position : position + 1] in (b"\r", b"\n"):
+            position += 1
+    return b"".join(pieces)
+
+
+def _inflated(body: bytes, max_bytes: int, window_bits: int) -> bytes:
+    pieces, total = [], 0
+    while body:
+        inflater = zlib.decompressobj(window_bits)
+        piece = inflater.decompress(body, max_bytes + 1 - total)
+        total += len(piece)
+        if total > max_bytes:
+            raise DropRecord("too_large")
+        pieces.append(piece)
+        body = inflater.unused_data
+        if not body.startswith(GZIP_MAGIC):
+            break
+    return b"".join(pieces)
+
+
+def _gunzipped(body: bytes, max_bytes: int) -> bytes:
+    if not body.startswith(GZIP_MAGIC):
+        return body
+    try:
+        return _inflated(body, max_bytes, 31)
+    except zlib.error:
+        raise BrokenRecord("bad_encoding") from None
+
+
+def _deflated(body: bytes, max_bytes: int) -> bytes:
+    for window_bits in (15, -15):  # servers send zlib streams and bare deflate under this one name
+        try:
+            return _inflated(body, max_bytes, window_bits)
+        except zlib.error:
+            continue
+    if body.lstrip()[:1] == b"<":
+        return body
+    raise BrokenRecord("bad_encoding")
+
+
+def _unbrotlied(body: bytes, max_bytes: int) -> bytes:
+    import brotli
+
+    decompressor = brotli.Decompressor()
+    pieces, total = [], 0
+    try:
+        piece = decompressor.process(body, output_buffer_limit=1 << 20)
+        while piece or not decompressor.can_accept_more_data():
+            total += len(piece)
+            if total > max_bytes:
+                raise DropRecord("too_large")
+            pieces.append(piece)
+            if decompressor.is_finished():
+                break
+            piece = decompressor.process(b"", output_buffer_limit=1 << 20)
+    except brotli.error:
+        if body.lstrip()[:1] == b"<":  # brotli has no magic
+            return body
+        raise BrokenRecord("bad_encoding") from None
+    return b"".join(pieces)
+
+
+def _unzstd(body: bytes, max_bytes: int) -> bytes:
+    if not body.startswith(ZSTD_MAGIC):
+        return body
+    import zstandard
+
+    reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body)
+    pieces, total = [], 0
+    try:
+        while piece := reader.read(1 << 20):
+            total += len(piece)
+            if total > max_bytes:
+                raise DropRecord("too_large")
+            pieces.append(piece)
+    except zstandard.ZstdError:
+        raise BrokenRecord("bad_encoding") from None
+    return b"".join(pieces)
+
+
+_UNPACKERS: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _gunzipped,
+    "x-gzip": _gunzipped,
+    "deflate": _deflated,
+    "br": _unbrotlied,
+    "zstd": _unzstd,
+}

@@ -1,0 +1,156 @@
+"""What proxies are trained and measured on: token pools per cluster, and the targets as tokens."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines import lineage
+from pipelines.corpus import Corpus, Report
+from pipelines.fitting import published, read_centroids, read_clusters, tokenizer_json
+from pipelines.store import Stage, aligned
+from pipelines.token_pools import Pool, PoolBatch, validation_rows, write_pool
+
+
+def run_pools(corpus: Corpus) -> Report:
+    """One memory-mapped token file per cluster and split, over all crawls."""
+    return published(corpus, lineage.pools(corpus), lambda folder: _pool(corpus, folder))
+
+
+def _pool(corpus: Corpus, folder: Path) -> dict[str, Any]:
+    from pipelines.tokens import load_tokenizer
+
+    table, merged = read_clusters(corpus)
+    tokenizer = load_tokenizer(tokenizer_json(corpus))
+    pool = write_pool(
+        folder,
+        _batches(corpus, merged),
+        num_buckets=table.num_rows,
+        vocabulary=tokenizer.vocabulary,
+        tokenizer_digest=tokenizer.digest,
+    )
+    return {
+        "clusters": pool.num_buckets,
+        "train_tokens": int(pool.num_tokens["train"].sum()),
+        "validation_tokens": int(pool.num_tokens["validation"].sum()),
+    }
+
+
+def _batches(corpus: Corpus, merged: np.ndarray) -> Iterator[PoolBatch]:
+    for _, _, rows in pooled_parts(corpus, merged, ("tokens", "num_bytes")):
+        yield PoolBatch(
+            tokens=rows["tokens"].combine_chunks(),
+            bucket=np.asarray(rows["bucket"]),
+            validation=np.asarray(rows["validation"]),
+            num_bytes=np.asarray(rows["num_bytes"]),
+        )
+
+
+def pooled_parts(corpus: Corpus, merged: np.ndarray, columns: tuple[str, ...]) -> Iterator[tuple[str, str, pa.Table]]:
+    """(crawl, part, rows) in a fixed order; rows carry id, bucket (-1: in no pool), validation and `columns`.
+
+    `columns` are those of `tokens`; every row of the part is there, kept or not.
+    """
+    for crawl in corpus.crawls:
+        tokens, fine = lineage.tokens(corpus, crawl.name), lineage.fine_clusters(corpus, crawl.name)
+        for part in tokens.finished()["parts"]:
+            rows = tokens.read(part["part"], ("id", "num_tokens", *columns))
+            clusters = fine.read(part["part"], ("id", "cluster"))
+            aligned(rows, clusters)
+            number = np.asarray(clusters["cluster"])
+            kept = (np.asarray(rows["num_tokens"]) > 0) & (number >= 0)
+            bucket = np.where(kept, merged[number], -1)
+            validation = validation_rows(rows["id"].combine_chunks(), corpus.settings.tokens.validation)
+            rows = rows.append_column("bucket", pa.array(bucket, pa.int32()))
+            yield crawl.name, part["part"], rows.append_column("validation", pa.array(validation))
+
+
+def open_pool(corpus: Corpus) -> Pool:
+    stage = lineage.pools(corpus)
+    stage.finished()
+    return Pool.open(stage.local())
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Targets
+
+
+def run_evaluations(corpus: Corpus) -> Report:
+    """The targets as tokens, by split and group, and the clusters that their search documents fall into."""
+    return published(corpus, lineage.evaluations(corpus), lambda folder: _evaluate(corpus, folder))
+
+
+def _evaluate(corpus: Corpus, folder: Path) -> dict[str, Any]:
+    stage = lineage.targets(corpus)
+    rows, counts = [], {}
+    for part in stage.sidecars():
+        table = stage.read(part, ("id", "text", "group", "split", "target"))
+        name = table["target"][0].as_py()
+        rows += _target_rows(corpus, name, table)
+        search = table.filter(pc.equal(table["split"], "search"))
+        counts[name] = _cluster_counts(corpus, stage, search["text"].to_pylist())
+    pq.write_table(pa.Table.from_pylist(rows, schema=EVALUATIONS), folder / "evaluations.parquet")
+    (folder / "clusters.json").write_text(json.dumps(counts, sort_keys=True) + "\n", encoding="utf-8")
+    return {"targets": len(counts), "tokens": sum(len(row["tokens"]) for row in rows)}
+
+
+EVALUATIONS = pa.schema(
+    [
+        pa.field("target", pa.string()),
+        pa.field("split", pa.string()),  # search, final
+        pa.field("group", pa.string()),  # "" where the target has none
+        pa.field("documents", pa.int64()),
+        pa.field("num_bytes", pa.int64()),
+        pa.field("tokens", pa.list_(pa.uint32())),
+    ]
+)
+
+
+def _target_rows(corpus: Corpus, name: str, table: pa.Table) -> list[dict[str, Any]]:
+    from pipelines.tokens import encode, load_tokenizer
+
+    tokenizer = load_tokenizer(tokenizer_json(corpus))
+    found = []
+    for split in ("search", "final"):
+        for group in sorted(set(table["group"].to_pylist())):
+            mine = table.filter(pc.and_(pc.equal(table["split"], split), pc.equal(table["group"], group)))
+            texts = mine["text"].to_pylist()
+            if texts:
+                found.append(
+                    {
+                        "target": name,
+                        "split": split,
+                        "group": group,
+                        "documents": len(texts),
+                        "num_bytes": sum(len(text.encode()) for text in texts),
+                        "tokens": np.asarray(encode(tokenizer, texts).flatten()).astype(np.uint32),
+                    }
+                )
+    return found
+
+
+def _cluster_counts(corpus: Corpus, stage: Stage, texts: list[str]) -> list[int]:
+    """Documents of a target in each merged cluster; those in pruned clusters are left out."""
+    from pipelines import cluster, embed
+    from pipelines.stages import model_cache
+
+    settings = corpus.settings
+    encoder = embed.load(settings.embeddings, cache=model_cache(stage), device=settings.engine.device)
+    table, merged = read_clusters(corpus)
+    fine, _ = cluster.assign(encoder.encode(texts), read_centroids(corpus))
+    number = merged[fine]
+    return [int(count) for count in np.bincount(number[number >= 0], minlength=table.num_rows)]
+
+
+def read_evaluations(corpus: Corpus) -> tuple[pa.Table, dict[str, list[int]]]:
+    """(one row per target, split and group; target -> documents per cluster)."""
+    stage = lineage.evaluations(corpus)
+    stage.finished()
+    with corpus.workspace.open(*stage.steps, "evaluations.parquet") as file:
+        table = pq.read_table(file)
+    return table, corpus.workspace.read_json(*stage.steps, "clusters.json")

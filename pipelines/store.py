@@ -1,0 +1,331 @@
+"""Where things lie: a workspace of stages, a stage of parts, and a sidecar that commits each part.
+
+    <stage>/<crawl>/<digest12>/part-<file hash>-<k>.parquet   rows, aligned with the parts of `documents`
+                               part-<file hash>-<k>.json      sidecar: the commit of the part
+                               manifest.json                  roll-up of the sidecars, written when all are there
+    <stage>/<digest12>/...                                    the same for stages that span all crawls
+
+The digest in the path is the stage's recipe: its settings, version, libraries and inputs. Nothing is
+overwritten; a changed recipe is another folder. Sidecars and manifests hold no times, hosts or worker
+counts (those go to runs.jsonl), so two runs that do the same write the same.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.digest import content_digest, digest_of, file_digest, rolled_up
+from pipelines.errors import LeaseError, StoreError
+
+LEASE_SECONDS = 900  # on an object store, which has no locks, a lease older than this counts as abandoned
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A root folder or URL (`/data/ws`, `s3://bucket/ws`) and the few ways to touch what is below it."""
+
+    root: str
+
+    @cached_property
+    def _located(self) -> tuple[Any, str]:
+        filesystem, path = fsspec.core.url_to_fs(self.root)
+        return filesystem, path.rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        protocol = self._located[0].protocol
+        return "file" in (protocol if isinstance(protocol, tuple | list) else (protocol,))
+
+    def path(self, *steps: str) -> str:
+        return "/".join((self._located[1], *(step for step in steps if step)))
+
+    def local(self, *steps: str) -> Path:
+        if not self.is_local:
+            raise StoreError(f"{self.root} is no local folder")
+        return Path(self.path(*steps))
+
+    def exists(self, *steps: str) -> bool:
+        return bool(self._located[0].exists(self.path(*steps)))
+
+    def open(self, *steps: str) -> Any:
+        return self._located[0].open(self.path(*steps), "rb")
+
+    def names(self, *steps: str) -> list[str]:
+        """Names directly below a folder, sorted; none where there is no folder."""
+        filesystem, _ = self._located
+        filesystem.invalidate_cache()
+        try:
+            listing = filesystem.ls(self.path(*steps), detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in listing)
+
+    def size(self, *steps: str) -> int:
+        return int(self._located[0].du(self.path(*steps))) if self.exists(*steps) else 0
+
+    def read_json(self, *steps: str) -> Any:
+        with self.open(*steps) as file:
+            raw = file.read()
+        try:
+            return json.loads(raw)
+        except ValueError:
+            raise StoreError(f"{self.path(*steps)} is not JSON; delete it and run again") from None
+
+    @contextmanager
+    def writing(self, *steps: str) -> Iterator[Any]:
+        """A binary file that appears whole or not at all: fsync and rename, or one object put."""
+        filesystem, _ = self._located
+        final = self.path(*steps)
+        if not self.is_local:
+            with filesystem.open(final, "wb") as file:
+                yield file
+            return
+        target = Path(final)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+            _sync_folder(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def write_json(self, value: Any, *steps: str) -> None:
+        with self.writing(*steps) as file:
+            file.write((json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+    def delete(self, *steps: str) -> None:
+        self._located[0].rm(self.path(*steps), recursive=True)
+
+    def log_run(self, entry: Mapping[str, Any]) -> None:
+        """One line of what ran when, where and for how long; outside all digests."""
+        line = json.dumps({"host": socket.gethostname(), **entry}, sort_keys=True) + "\n"
+        if self.is_local:
+            Path(self.path()).mkdir(parents=True, exist_ok=True)
+            with Path(self.path("runs.jsonl")).open("a", encoding="utf-8") as file:
+                file.write(line)
+        else:
+            with self.writing("runs", f"{time.time_ns()}-{uuid.uuid4().hex[:8]}.json") as file:
+                file.write(line.encode())
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a stage's output depends on."""
+
+    stage: str
+    version: int
+    crawl: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("stage", "version", "crawl", "settings", "libraries", "inputs")}
+
+    @cached_property
+    def digest(self) -> str:
+        return digest_of(self.values)[:12]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One recipe's folder in a workspace."""
+
+    workspace: Workspace
+    recipe: Recipe
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        recipe = self.recipe
+        return tuple(step for step in (recipe.stage, recipe.crawl, recipe.digest) if step)
+
+    @property
+    def label(self) -> str:
+        return "/".join(self.steps)
+
+    # -- parts ------------------------------------------------------------------------------------------
+
+    def sidecars(self) -> dict[str, dict[str, Any]]:
+        """Part name -> sidecar of every committed part, in name order."""
+        names = self.workspace.names(*self.steps)
+        return {
+            name[:-5]: self.workspace.read_json(*self.steps, name)
+            for name in names
+            if name.startswith("part-") and name.endswith(".json")
+        }
+
+    def has(self, part: str) -> bool:
+        return self.workspace.exists(*self.steps, f"{part}.json")
+
+    def sidecar(self, part: str) -> dict[str, Any]:
+        return dict(self.workspace.read_json(*self.steps, f"{part}.json"))
+
+    def commit(
+        self, part: str, table: pa.Table, *, beside: Mapping[str, pa.Table] | None = None, **told: Any
+    ) -> dict[str, Any]:
+        """Write a part (and tables beside it), then its sidecar, which makes it exist."""
+        tables = {"": table, **(beside or {})}
+        for suffix, rows in tables.items():
+            with self.workspace.writing(*self.steps, f"{part}{_dotted(suffix)}.parquet") as file:
+                pq.write_table(rows, file, compression="zstd", row_group_size=8192)
+        sidecar = {
+            "part": part,
+            "rows": table.num_rows,
+            "content": content_digest(table),
+            "beside": {suffix: content_digest(rows) for suffix, rows in (beside or {}).items()},
+            **told,
+        }
+        self.workspace.write_json(sidecar, *self.steps, f"{part}.json")
+        return sidecar
+
+    def read(self, part: str, columns: Sequence[str] | None = None, *, beside: str = "") -> pa.Table:
+        """A committed part; its row count is held against the sidecar."""
+        with self.workspace.open(*self.steps, f"{part}{_dotted(beside)}.parquet") as file:
+            table = pq.read_table(file, columns=list(columns) if columns is not None else None)
+        if not beside and table.num_rows != self.sidecar(part)["rows"]:
+            raise StoreError(f"{self.label}/{part}: {table.num_rows} rows, its sidecar says otherwise; delete the part")
+        return table
+
+    def local(self) -> Path:
+        """A folder on this machine with the stage's files: its own, or a copy for memory-mapping."""
+        if self.workspace.is_local:
+            return self.workspace.local(*self.steps)
+        copy = Path.home() / ".cache" / "sirdar" / "stages" / digest_of([self.workspace.root, self.label])[:16]
+        for part in self.finished()["parts"]:
+            path = copy / part["part"]
+            if not path.exists() or file_digest(path) != part["content"]:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with self.workspace.open(*self.steps, part["part"]) as source, path.open("wb") as file:
+                    shutil.copyfileobj(source, file)
+        return copy
+
+    # -- the whole stage --------------------------------------------------------------------------------
+
+    def seal(self, parts: Sequence[str], **told: Any) -> dict[str, Any]:
+        """Roll the named parts' sidecars up into the manifest."""
+        sidecars = self.sidecars()
+        missing = [part for part in parts if part not in sidecars]
+        if missing:
+            raise StoreError(f"{self.label}: {len(missing)} parts have no sidecar, e.g. {missing[0]}; run it again")
+        rows = [sidecars[part] for part in sorted(parts)]
+        return self._publish_manifest(rows, told)
+
+    def publish(self, files: Mapping[str, Path], **told: Any) -> dict[str, Any]:
+        """Put finished files into the stage, then the manifest that makes them exist."""
+        rows = []
+        for name, path in sorted(files.items()):
+            with self.workspace.writing(*self.steps, name) as file, path.open("rb") as source:
+                while chunk := source.read(1 << 20):
+                    file.write(chunk)
+            rows.append({"part": name, "rows": 0, "bytes": path.stat().st_size, "content": file_digest(path)})
+        return self._publish_manifest(rows, told)
+
+    def _publish_manifest(self, rows: list[dict[str, Any]], told: Mapping[str, Any]) -> dict[str, Any]:
+        manifest = {
+            **self.recipe.values,
+            "digest": self.recipe.digest,
+            "rows": sum(row["rows"] for row in rows),
+            "content": rolled_up(rows),
+            "parts": [{"part": row["part"], "rows": row["rows"], "content": row["content"]} for row in rows],
+            **told,
+        }
+        if self.manifest() != json.loads(json.dumps(manifest)):
+            self.workspace.write_json(manifest, *self.steps, "manifest.json")
+        return manifest
+
+    def manifest(self) -> dict[str, Any] | None:
+        if not self.workspace.exists(*self.steps, "manifest.json"):
+            return None
+        return dict(self.workspace.read_json(*self.steps, "manifest.json"))
+
+    def finished(self) -> dict[str, Any]:
+        """The manifest; StoreError where the stage has not been run."""
+        manifest = self.manifest()
+        if manifest is None:
+            raise StoreError(f"{self.label} is not there yet; run `sirdar {self.recipe.stage.replace('_', '-')}` first")
+        return manifest
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Only one process writes a stage; a dead one's lease ends with it."""
+        if self.workspace.is_local:
+            with _local_lease(Path(self.workspace.path(*self.steps)), self.label):
+                yield
+        else:
+            with _remote_lease(self):
+                yield
+
+
+def part_name(relative: str, k: int) -> str:
+    """Name of the k-th part of an input file, from nothing but the file's path below its crawl's root."""
+    return f"part-{digest_of(relative)[:16]}-{k:05d}"
+
+
+def aligned(*tables: pa.Table) -> None:
+    """StoreError unless all tables carry the same ids in the same order."""
+    for other in tables[1:]:
+        if not tables[0]["id"].equals(other["id"]):
+            raise StoreError("parts of two stages do not carry the same ids; delete the newer stage's folder")
+
+
+def _dotted(suffix: str) -> str:
+    return f".{suffix}" if suffix else ""
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _local_lease(folder: Path, label: str) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lease").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise LeaseError(f"{label} is being written by {holder}; wait for it or stop it") from None
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield  # the lock goes with the descriptor, also when the process is killed
+
+
+@contextmanager
+def _remote_lease(stage: Stage) -> Iterator[None]:
+    place = (*stage.steps, "lease.json")
+    mine = {"holder": f"{socket.gethostname()}:{os.getpid()}", "until": time.time() + LEASE_SECONDS}
+    if stage.workspace.exists(*place):
+        held = stage.workspace.read_json(*place)
+        if held["until"] > time.time():
+            raise LeaseError(f"{stage.label} is being written by {held['holder']}; wait for it or stop it")
+    stage.workspace.write_json(mine, *place)
+    try:
+        yield
+    finally:
+        stage.workspace.delete(*place)

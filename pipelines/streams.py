@@ -1,0 +1,166 @@
+"""Compressed files as streams of pieces, and the spans of stored bytes that the records in them get.
+
+A position inside a compressed stream cannot be sought, so positions are known by slices of stored bytes: the
+same slices whoever reads, because they start at the stream's start. All output is bounded: a gzip stream
+hands out PULL_BYTES at a time; ZSTD_SLICE_BYTES of zstd expand to 8 MiB at most (128 KiB from every 4 bytes).
+"""
+
+import zlib
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import Protocol
+
+from pipelines.framed import Framed, Window
+
+SLICE_BYTES = 16 << 10
+ZSTD_SLICE_BYTES = 1 << 8
+PULL_BYTES = 1 << 20
+MAX_ZSTD_WINDOW_BYTES = 1 << 27
+
+
+class DamagedStream(Exception):
+    """The stream breaks off; the text is `damaged` or `truncated`."""
+
+
+class Pieces(Protocol):
+    """Data in pieces; [slice_start, position) are the stored bytes that the last piece came from."""
+
+    @property
+    def slice_start(self) -> int: ...
+
+    @property
+    def position(self) -> int: ...
+
+    def pull(self) -> bytes:
+        """The next piece, b"" at the verified end; raises DamagedStream."""
+
+
+def spread(records: Iterator[Framed], pieces: Pieces, start: int) -> Generator[Framed, None, tuple[int, str]]:
+    """The records with their spans, from `start` on; returns (end of the last one, damage or "").
+
+    A record is held back until the next one, or the stream's verified end, shows how far its span reaches. So
+    the only record of a damaged stream is never handed out, nor is the last one before the damage.
+    """
+    done = start
+    held: tuple[Framed, int, int] | None = None
+    try:
+        for record in records:
+            if held:
+                end = done if held[1] == pieces.slice_start else held[2]
+                yield replace(held[0], offset=done, next_offset=end)
+                done = end
+            held = (record, pieces.slice_start, pieces.position)
+    except DamagedStream as damage:
+        return done, str(damage)
+    last = held[0] if held else Framed(0, 0, drop="empty_member")
+    yield replace(last, offset=done, next_offset=pieces.position)
+    return pieces.position, ""
+
+
+class PlainPieces:
+    """A file that is not compressed."""
+
+    def __init__(self, window: Window, start: int) -> None:
+        self.slice_start = self.position = start
+        self._window = window
+
+    def pull(self) -> bytes:
+        piece = self._window.at(self.position, PULL_BYTES)
+        self.slice_start, self.position = self.position, self.position + len(piece)
+        return piece
+
+
+class GzipMember:
+    """One gzip member, whose checksum is verified before its end is reported."""
+
+    def __init__(self, window: Window, start: int) -> None:
+        self.slice_start = self.position = start
+        self._window = window
+        self._inflater = zlib.decompressobj(31)
+
+    def pull(self) -> bytes:
+        inflater = self._inflater
+        while not inflater.eof:
+            data = inflater.unconsumed_tail
+            if not data:
+                data = self._window.at(self.position, SLICE_BYTES)
+                if data:
+                    self.slice_start, self.position = self.position, self.position + len(data)
+            try:
+                piece = inflater.decompress(data, PULL_BYTES)
+            except zlib.error:
+                raise DamagedStream("damaged") from None
+            if inflater.eof:
+                self.position -= len(inflater.unused_data)
+            elif not piece and not data:
+                raise DamagedStream("truncated")
+            if piece:
+                return piece
+        return b""
+
+
+class GzipFile:
+    """All gzip members of a file as one stream; zeros after the last one are padding."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._member = GzipMember(window, 0)
+
+    @property
+    def slice_start(self) -> int:
+        return self._member.slice_start
+
+    @property
+    def position(self) -> int:
+        return self._member.position
+
+    def pull(self) -> bytes:
+        while not (piece := self._member.pull()):
+            position = self._member.position
+            if position >= self._window.size:
+                return b""
+            if self._window.at(position, 1) == b"\0":
+                self._pass_padding()
+            else:
+                self._member = GzipMember(self._window, position)
+        return piece
+
+    def _pass_padding(self) -> None:
+        while self._member.position < self._window.size:
+            data = self._window.at(self._member.position, PULL_BYTES)
+            if not data or data.strip(b"\0"):
+                raise DamagedStream("damaged")
+            self._member.position += len(data)
+
+
+class ZstdFile:
+    """All zstd frames of a file as one stream."""
+
+    def __init__(self, window: Window) -> None:
+        import zstandard
+
+        self.slice_start = self.position = 0
+        self._window = window
+        self._error: type[Exception] = zstandard.ZstdError
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW_BYTES)
+        self._frame = self._decompressor.decompressobj()
+        self._fresh = True
+
+    def pull(self) -> bytes:
+        while True:
+            data = self._window.at(self.position, ZSTD_SLICE_BYTES)
+            if not data:
+                if self._fresh and self.position == self._window.size:
+                    return b""
+                raise DamagedStream("truncated")
+            self.slice_start, self.position = self.position, self.position + len(data)
+            try:
+                piece: bytes = self._frame.decompress(data)
+            except self._error:
+                raise DamagedStream("damaged") from None
+            self._fresh = self._frame.eof
+            if self._frame.eof:
+                self.position -= len(self._frame.unused_data)
+                self._frame = self._decompressor.decompressobj()
+            if piece:
+                return piece

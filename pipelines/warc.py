@@ -1,0 +1,278 @@
+"""WARC files to framed records that, with the lost bytes, tile the file; damage costs what it covers.
+
+Own framing, because fastwarc and warcio read a truncated file to its end without an error, and stop in the
+middle of a damaged one. A gzip member's checksum tells damage: a member that fails it is lost whole, and
+reading goes on at the next gzip magic whose data begins with `WARC/`. Uncompressed files have no checksum:
+there only a broken frame is noticed, and reading goes on at the next plausible record header.
+
+One record a member is the rule and makes offsets seekable. Members with several records, up to a whole file
+in one member, are read as a stream (`pipelines.streams`); an offset inside one cannot be sought, so a resumed
+reader decompresses the file again and skips.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+from pipelines.errors import DropRecord
+from pipelines.framed import BrokenRecord, ByteFile, Framed, Lost, Window
+from pipelines.payload import decoded, fields, media_type, response, split_head
+from pipelines.streams import GzipMember, Pieces, spread
+
+MAX_HEADER_BYTES = 64 << 10
+GZIP_MAGIC = b"\x1f\x8b\x08"
+VERSION = b"WARC/"
+PAGES = frozenset({"text/html", "application/xhtml+xml", "text/plain", ""})
+
+
+def read_warc(
+    file: ByteFile, *, size: int, compressed: bool, max_record_bytes: int, offset: int = 0
+) -> Iterator[Framed | Lost]:
+    """Every record from `offset`, a boundary that an earlier reading reported, to the end of the file.
+
+    `compressed` is what the name says; where the first bytes say otherwise, they are believed.
+    """
+    window = Window(file, size)
+    magic = window.at(0, len(VERSION))
+    if magic == VERSION or not (compressed or magic.startswith(GZIP_MAGIC)):
+        yield from _plain(window, offset, max_record_bytes)
+    elif offset == 0 or _begins_record(window, offset):
+        yield from _members(window, offset, max_record_bytes)
+    else:
+        items = _members(window, 0, max_record_bytes)
+        yield from (item for item in items if item.offset >= offset)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Gzip
+
+
+def _members(window: Window, position: int, limit: int) -> Iterator[Framed | Lost]:
+    while position < window.size:
+        stream = _Stream(GzipMember(window, position))
+        records = iter(partial(_streamed, stream, limit), None)
+        end, damage = yield from spread(records, stream.pieces, position)
+        if damage:
+            done, end = end, _next_member(window, max(end, position + 1))
+            # A damaged stream may swallow what follows: only without a later member is the file truncated.
+            yield Lost(done, end, damage if end == window.size else "damaged")
+        position = end
+
+
+class _Stream:
+    def __init__(self, pieces: Pieces) -> None:
+        self.pieces = pieces
+        self.buffer = bytearray()
+        self.ended = False
+
+    def more(self) -> bool:
+        piece = b"" if self.ended else self.pieces.pull()
+        self.ended = not piece
+        self.buffer += piece
+        return not self.ended
+
+    def fill(self, num_bytes: int) -> bool:
+        while len(self.buffer) < num_bytes:
+            if not self.more():
+                return False
+        return True
+
+    def skip(self, num_bytes: int) -> None:
+        while num_bytes > len(self.buffer):
+            num_bytes -= len(self.buffer)
+            self.buffer.clear()
+            if not self.more():
+                return
+        del self.buffer[:num_bytes]
+
+    def skip_line_ends(self) -> bool:
+        """To the first byte that ends no line; False at the end."""
+        while True:
+            rest = self.buffer.lstrip(b"\r\n")
+            if rest or not self.more():
+                self.buffer = rest
+                return bool(rest)
+
+    def skip_to_record(self) -> None:
+        """To the next line that begins a record, or the end, without holding what is skipped."""
+        while (found := self.buffer.find(b"\n" + VERSION)) < 0:
+            del self.buffer[: -len(VERSION)]
+            if not self.more():
+                self.buffer.clear()
+                return
+        del self.buffer[: found + 1]
+
+
+def _streamed(stream: _Stream, limit: int) -> Framed | None:
+    """The stream's next record, its span still open; None at the end."""
+    if not stream.skip_line_ends():
+        return None
+    header = _header(stream.buffer)
+    while header is None and len(stream.buffer) < MAX_HEADER_BYTES and stream.more():
+        header = _header(stream.buffer)
+    if header is None or header.length < 0:
+        stream.skip_to_record()
+        return Framed(0, 0, error="bad_header")
+    if header.length > limit:
+        stream.skip(header.num_bytes + header.length)
+        stream.skip_line_ends()
+        return header.framed(drop="too_large")
+    whole = stream.fill(header.num_bytes + header.length)
+    block = bytes(stream.buffer[header.num_bytes : header.num_bytes + header.length])
+    stream.skip(header.num_bytes + header.length)
+    if stream.skip_line_ends() and not (stream.fill(len(VERSION)) and stream.buffer.startswith(VERSION)):
+        whole = False
+        stream.skip_to_record()
+    return _judged(header, block, limit) if whole else header.framed(error="bad_length")
+
+
+def _next_member(window: Window, position: int) -> int:
+    while (found := window.find(GZIP_MAGIC, position)) >= 0:
+        if _begins_record(window, found):
+            return found
+        position = found + 1
+    return window.size
+
+
+def _begins_record(window: Window, position: int) -> bool:
+    data = window.at(position, MAX_HEADER_BYTES)
+    try:
+        return data.startswith(GZIP_MAGIC) and zlib.decompressobj(31).decompress(data, 16).startswith(VERSION)
+    except zlib.error:
+        return False
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Uncompressed
+
+
+def _plain(window: Window, position: int, limit: int) -> Iterator[Framed | Lost]:
+    while position < window.size:
+        header = _header(window.at(position, MAX_HEADER_BYTES))
+        block_end = position + header.num_bytes + header.length if header and header.length >= 0 else -1
+        end = _plain_end(window, block_end)
+        if header and end >= 0:
+            if header.length > limit:
+                yield replace(header.framed(drop="too_large"), offset=position, next_offset=end)
+            else:
+                block = window.at(position + header.num_bytes, header.length)
+                yield replace(_judged(header, block, limit), offset=position, next_offset=end)
+        else:
+            end = _next_plain(window, position + 1)
+            cut = end == window.size and block_end > window.size
+            yield Lost(position, end, "truncated" if cut else "damaged")
+        position = end
+
+
+def _plain_end(window: Window, block_end: int) -> int:
+    """Where the record whose block ends at `block_end` gives way to the next; -1 where the frame is broken.
+
+    The empty lines are enough, so that damage to the next record's first line does not cost this one.
+    """
+    if not 0 <= block_end <= window.size:
+        return -1
+    tail = window.at(block_end, 64)
+    end = block_end + len(tail) - len(tail.lstrip(b"\r\n"))
+    closed = tail.startswith(b"\r\n\r\n") or end == window.size or window.at(end, len(VERSION)) == VERSION
+    return end if closed else -1
+
+
+def _next_plain(window: Window, position: int) -> int:
+    while (found := window.find(VERSION, position)) >= 0:
+        header = _header(window.at(found, MAX_HEADER_BYTES))
+        if header and header.length >= 0 and header.record_type:
+            return found
+        position = found + 1
+    return window.size
+
+
+# ---------------------------------------------------------------------------------------------------------
+# One record
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    values: dict[str, str]
+    num_bytes: int
+    length: int  # of the block; -1 where it is not said
+
+    @property
+    def record_type(self) -> str:
+        return self.values.get("warc-type", "").lower()
+
+    def framed(self, *, drop: str = "", error: str = "") -> Framed:
+        return Framed(
+            0,
+            0,
+            record_type=self.record_type,
+            record_id=self.values.get("warc-record-id", ""),
+            url=self.values.get("warc-target-uri", "").strip("<>"),
+            date=self.values.get("warc-date", ""),
+            drop=drop,
+            error=error,
+        )
+
+
+def _header(data: bytes | bytearray) -> _Header | None:
+    """The record header that `data` begins with; None where there is none, or not yet all of it."""
+    if not data.startswith(VERSION):
+        return None
+    head, separator, _ = split_head(bytes(data[:MAX_HEADER_BYTES]))
+    if not separator:
+        return None
+    values = fields(head.partition(b"\n")[2])
+    length = values.get("content-length", "")
+    known = length.isascii() and length.isdigit() and len(length) < 19
+    return _Header(values, len(head) + len(separator), int(length) if known else -1)
+
+
+def _judged(header: _Header, block: bytes, limit: int) -> Framed:
+    """The record with its body, or with the reason why it cannot become a document."""
+    framed = header.framed()
+    try:
+        judge = _JUDGES.get(framed.record_type)
+        if judge is None:
+            known = framed.record_type if framed.record_type.isalpha() else "unknown"
+            return replace(framed, drop=f"type_{known}")
+        return judge(framed, header, block, limit)
+    except DropRecord as drop:
+        return replace(framed, drop=drop.reason)
+    except BrokenRecord as broken:
+        return replace(framed, error=broken.reason)
+    except Exception as error:  # whatever a record provokes costs this record only
+        return replace(framed, error=f"exception_{type(error).__name__}")
+
+
+def _response(framed: Framed, header: _Header, block: bytes, limit: int) -> Framed:
+    if not header.values.get("content-type", "application/http").lower().startswith("application/http"):
+        raise DropRecord("content_type")  # e.g. text/dns
+    answer = response(block)
+    if not 200 <= answer.status < 300:
+        raise DropRecord(f"status_{answer.status}")
+    if not answer.body:
+        raise DropRecord("empty_body")
+    if answer.content_type not in PAGES:
+        raise DropRecord("content_type")
+    body = decoded(answer, limit)
+    if not body:
+        raise DropRecord("empty_body")
+    return replace(framed, status=answer.status, content_type=answer.content_type, charset=answer.charset, body=body)
+
+
+def _resource(framed: Framed, header: _Header, block: bytes, limit: int) -> Framed:
+    if header.values.get("content-type", "").lower().startswith("application/http"):
+        return _response(framed, header, block, limit)
+    content_type, charset = media_type(header.values.get("content-type", ""))
+    if not block:
+        raise DropRecord("empty_body")
+    if content_type not in PAGES:
+        raise DropRecord("content_type")
+    return replace(framed, content_type=content_type, charset=charset, body=block)
+
+
+_JUDGES: dict[str, Callable[[Framed, _Header, bytes, int], Framed]] = {
+    "response": _response,
+    "resource": _resource,
+    "conversion": _resource,
+}

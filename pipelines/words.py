@@ -1,0 +1,167 @@
+"""Words, lines, paragraphs and sentences: the one tokeniser that the quality rules and MinHash share.
+
+Words are counted as spaCy's blank English tokeniser counts them (pipelines/chunks.py has the rules and the
+treatment of scripts without spaces), because the published filters count so.
+
+A chunk between white space is cut the same way wherever it stands, so `Vocabulary` remembers cut chunks and
+numbers words: tokenising then costs a few times `str.split`. It is bounded and changes no answer.
+"""
+
+import re
+import unicodedata
+from array import array
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.chunks import UNSPACED, code_points, cut_chunk
+
+# What the rules ask of a word, as bits.
+NON_SYMBOL, ALPHA, TERMINAL, PUNCTUATION = 1, 2, 4, 8
+
+MAX_REMEMBERED = 300_000  # chunks, and words: about 100 MB
+MAX_REMEMBERED_CHARS = 64  # longer chunks hardly ever come twice
+
+# Unicode's property Sentence_Terminal: what ends a sentence, in any script.
+TERMINAL_MARKS = code_points(
+    """
+    21 2E 3F 589 61D-61F 6D4 700-702 7F9 837 839 83D-83E 964-965 104A-104B 1362 1367-1368 166E 1735-1736
+    17D4-17D5 1803 1809 1944-1945 1AA8-1AAB 1B4E-1B4F 1B5A-1B5B 1B5E-1B5F 1B7D-1B7F 1C3B-1C3C 1C7E-1C7F
+    2024 203C-203D 2047-2049 2CF9-2CFB 2E2E 2E3C 2E53-2E54 3002 A4FF A60E-A60F A6F3 A6F7 A876-A877
+    A8CE-A8CF A92F A9C8-A9C9 AA5D-AA5F AAF0-AAF1 ABEB FE12 FE15-FE16 FE52 FE56-FE57 FF01 FF0E FF1F FF61
+    10A56-10A57 10F55-10F59 10F86-10F89 11047-11048 110BE-110C1 11141-11143 111C5-111C6 111CD
+    111DE-111DF 11238-11239 1123B-1123C 112A9 1144B-1144C 115C2-115C3 115C9-115D7 11641-11642
+    1173C-1173E 11944 11946 11A42-11A43 11A9B-11A9C 11C41-11C42 11EF7-11EF8 11F43-11F44 16A6E-16A6F
+    16AF5 16B37-16B38 16B44 16E98 1BC9F 1DA88
+    """
+)
+
+_NUMBER = re.compile(r"\d+(?:[.,\u060c\u066b]\d+)?")
+_PARAGRAPH_BREAK = re.compile(r"\n{2,}")
+_LINE_BREAK = re.compile(r"\n+")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, punctuation marks among them, in order; none is empty or holds white space."""
+    return list(chain.from_iterable(map(cut_chunk, text.split())))
+
+
+def lines(text: str) -> list[str]:
+    """Runs between newlines, not stripped; an empty first or last one counts, as published filters do."""
+    return _LINE_BREAK.split(text)
+
+
+def paragraphs(text: str) -> list[str]:
+    """Runs between blank lines of the stripped text; one empty paragraph where there is no text."""
+    return _PARAGRAPH_BREAK.split(text.strip())
+
+
+def num_sentences(text: str) -> int:
+    """Sentences: after a terminal mark, the next word that is no punctuation begins one; 0 without words.
+
+    A mark inside a word ("U.S.", "3.14") ends nothing. Any script. Several lines are read as one.
+    """
+    count, ended = 0, False
+    for kind in map(word_kind, words(text)):
+        count = count or 1
+        if kind & TERMINAL:
+            ended = True
+        elif ended and not kind & PUNCTUATION:
+            count, ended = count + 1, False
+    return count
+
+
+def word_kind(word: str) -> int:
+    """The bits NON_SYMBOL, ALPHA, TERMINAL (a terminal mark alone) and PUNCTUATION (nothing else in it)."""
+    categories = [unicodedata.category(character)[0] for character in word]
+    return (
+        NON_SYMBOL * any(category not in "PSC" for category in categories)
+        | ALPHA * any(map(str.isalpha, word))
+        | TERMINAL * (word in TERMINAL_MARKS)
+        | PUNCTUATION * all(category == "P" for category in categories)
+    )
+
+
+def normalised_words(text: str) -> list[str]:
+    """Words for MinHash: lower case, numbers as "0", no punctuation, symbols or diacritics (NFD minus Mn)."""
+    return list(chain.from_iterable(map(normalised_chunk, text.split())))
+
+
+def normalised_chunk(chunk: str) -> list[str]:
+    """`normalised_words` of a text without white space; those of a text are its chunks' in a row."""
+    chunk = chunk.lower()
+    if chunk.isascii() and chunk.isalpha():
+        return [chunk]
+    letters = unicodedata.normalize("NFD", _NUMBER.sub("0", chunk)).translate(_NORMAL)
+    return UNSPACED.sub(r" \g<0> ", letters).split()
+
+
+class Vocabulary:
+    """Words as numbers, with their lengths and kinds; one per process.
+
+    Numbers depend on what was read before: use them within one call, never in an output.
+    """
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def numbers(self, text: str) -> list[int]:
+        """`words(text)` as numbers."""
+        return list(chain.from_iterable(map(self._chunks.__getitem__, text.split())))
+
+    def number(self, word: str) -> int:
+        """The number of one word."""
+        return self._chunks.number(word)
+
+    def lengths(self) -> npt.NDArray[np.int32]:
+        """Characters of each numbered word."""
+        return np.array(self._chunks.lengths, dtype=np.int32)
+
+    def kinds(self) -> npt.NDArray[np.uint8]:
+        """`word_kind` of each numbered word."""
+        return np.array(self._chunks.kinds, dtype=np.uint8)
+
+    def trim(self) -> None:
+        """Forget all when too much is remembered; every number given out before is void then."""
+        if max(len(self._chunks), len(self._chunks.numbers)) > MAX_REMEMBERED:
+            self._clear()
+
+    def _clear(self) -> None:
+        self._chunks = _Chunks()
+
+
+class _Chunks(dict[str, tuple[int, ...]]):
+    """Chunk -> numbers of its words, filled as it is asked."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.lengths = array("i")
+        self.kinds = array("B")
+
+    def __missing__(self, chunk: str) -> tuple[int, ...]:
+        found = tuple(map(self.number, cut_chunk(chunk)))
+        if len(chunk) <= MAX_REMEMBERED_CHARS:
+            self[chunk] = found
+        return found
+
+    def number(self, word: str) -> int:
+        found = self.numbers.get(word)
+        if found is None:
+            found = self.numbers[word] = len(self.lengths)
+            self.lengths.append(len(word))
+            self.kinds.append(word_kind(word))
+        return found
+
+
+class _Normal(dict[int, str]):
+    """Code point -> what stands for it in normalised words, filled as `str.translate` asks."""
+
+    def __missing__(self, code: int) -> str:
+        category = unicodedata.category(chr(code))
+        kept = "" if category == "Mn" else " " if category[0] in "PSC" else chr(code)
+        self[code] = kept
+        return kept
+
+
+_NORMAL = _Normal()

@@ -1,0 +1,54 @@
+"""Search problems whose truth is known, and a trainer that answers them without training. Not a test file.
+
+Buckets are mixtures of hidden topics: the loss falls with the share of each topic that the target needs. With
+pure buckets the optimum is known; with buckets that all hold the same topics nothing can be gained.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mixer.trial import Loss, Result, Trial
+
+TARGET = np.array([0.5, 0.25, 0.15, 0.04, 0.02, 0.02, 0.01, 0.01])  # the topics that the target needs
+TOKENS = (10_000_000, 40_000_000, 5_000_000, 80_000_000, 60_000_000, 20_000_000, 30_000_000, 50_000_000)
+PURE = np.eye(len(TARGET))
+BEST = TARGET ** (1 / 1.4) / (TARGET ** (1 / 1.4)).sum()  # where the derivatives of `loss` are equal, nearly
+
+
+def loss(weights: Sequence[float], topics: np.ndarray = PURE) -> float:
+    """Nats without noise; `topics` (buckets, topics): what each bucket holds."""
+    return 3 + 0.3 * float((TARGET * (np.asarray(weights) @ topics + 0.01) ** -0.4).sum())
+
+
+class Killed(BaseException):
+    """What a test raises where a real run would be killed."""
+
+
+@dataclass
+class PlantedTrainer:
+    """Loss of the landscape plus noise that follows from the trial alone, as a training's would."""
+
+    topics: np.ndarray = field(default_factory=lambda: PURE)
+    noise: float = 0.03
+    order: Callable[[list[Trial]], list[Trial]] = list
+    kill_after: int = -1
+    fails: Callable[[Trial], bool] = lambda trial: False
+    trained: list[Trial] = field(default_factory=list)
+
+    def train(self, trials: Sequence[Trial], on_result: Callable[[Result], None]) -> None:
+        for trial in self.order(list(trials)):
+            if len(self.trained) == self.kill_after:
+                raise Killed
+            self.trained.append(trial)
+            on_result(self.result(trial))
+
+    def result(self, trial: Trial) -> Result:
+        if self.fails(trial):
+            return Result(trial.key, {}, 0, 0.5, error="out of memory")
+        random = np.random.default_rng(int(trial.key, 16))
+        value = loss(trial.schedule.weights, self.topics)
+        search, final = value + self.noise * random.standard_normal(2)
+        losses = {"narrow/search": Loss(search, search / 3), "narrow/final": Loss(final, final / 3)}
+        return Result(trial.key, losses, trial.schedule.tokens, 0.5)

@@ -1,0 +1,197 @@
+"""Charsets and text extraction, on the truth that comes with the crawl files and on made pages."""
+
+import codecs
+import contextlib
+import hashlib
+import time
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.charset import codec, decode, meta_label
+from pipelines.errors import DropRecord
+from pipelines.extract import MAX_DEPTH, clean_text, page_text
+from pipelines.framed import Framed
+from pipelines.warc import read_warc
+
+GREEK = "Αυτό είναι ένα κείμενο"
+KOREAN = "이것은 한국어 텍스트입니다"
+
+
+@pytest.mark.parametrize(
+    ("body", "declared", "text", "charset"),
+    [
+        (codecs.BOM_UTF8 + b"x\xc3\xa9", "iso-8859-1", "xé", "utf-8"),
+        ("é€".encode("utf-16"), "utf-8", "é€", "utf-16-le"),
+        (codecs.BOM_UTF16_BE + "é".encode("utf-16-be"), "", "é", "utf-16-be"),
+        (("<p>no mark " * 9).encode("utf-16-be"), "utf-8", "<p>no mark " * 9, "utf-16-be"),
+        (GREEK.encode("iso-8859-7"), "iso-8859-7", GREEK, "iso8859-7"),
+        (KOREAN.encode("cp949"), "euc-kr", KOREAN, "cp949"),
+        (b"\x93quoted\x94", "iso-8859-1", "“quoted”", "cp1252"),
+        ("é".encode(), "iso-8859-1", "é", "utf-8"),
+        (b'<meta charset="koi8-r">' + "да".encode("koi8-r"), "utf-8", '<meta charset="koi8-r">да', "koi8-r"),
+        (b'<meta charset="koi8-r">\xe9', "windows-1252", '<meta charset="koi8-r">é', "cp1252"),
+        ("日本".encode("iso2022_jp"), "iso-2022-jp", "日本", "iso2022_jp"),
+        (b"plain", "no-such-charset", "plain", "utf-8"),
+        (b"", "", "", "utf-8"),
+    ],
+)
+def test_order_of_trust(body: bytes, declared: str, text: str, charset: str) -> None:
+    decoded = decode(body, declared)
+    assert (decoded.text, decoded.charset, decoded.num_replaced) == (text, charset, 0)
+
+
+def test_undeclared_legacy_text_is_detected() -> None:
+    text = "Это довольно длинный русский текст, чтобы его кодировку можно было узнать по частотам букв."
+    assert decode(text.encode("cp1251")).text == text
+
+
+def test_a_few_bad_bytes_in_utf8_are_replaced_and_counted_not_read_as_latin() -> None:
+    body = (GREEK * 5).encode() + b"\xff" + GREEK.encode()
+    decoded = decode(body, "utf-8")
+    assert (decoded.charset, decoded.num_replaced) == ("utf-8", 1)
+    assert decoded.text.replace("\ufffd", "") == GREEK * 6
+    own = ("\ufffd" + GREEK).encode() + b"\xff"
+    assert decode(own, "utf-8").num_replaced == 1
+
+
+@pytest.mark.parametrize(("charset", "label"), [("utf-8", ""), ("cp949", "euc-kr"), ("gb18030", "gb2312")])
+def test_a_character_cut_off_at_the_end_does_not_change_the_charset(charset: str, label: str) -> None:
+    text = "中文字符" if charset == "gb18030" else KOREAN.strip()
+    decoded = decode(text.encode(charset)[:-1], label)
+    assert decoded.text == text[:-1] + "\ufffd"
+    assert decoded.num_replaced == 1
+
+
+@given(st.binary(max_size=300), st.sampled_from(["", "utf-8", "euc-jp", "utf-16", "iso-8859-1", "hz-gb-2312"]))
+def test_any_bytes_decode_to_valid_text_or_are_no_text(body: bytes, declared: str) -> None:
+    with contextlib.suppress(DropRecord):
+        decoded = decode(body, declared)
+        decoded.text.encode()
+        assert decoded.num_replaced >= 0
+
+
+def test_labels_mean_what_browsers_mean() -> None:
+    expected = {
+        "ISO-8859-1": "cp1252",
+        "us-ascii": "cp1252",
+        "gb2312": "gb18030",
+        "ks_c_5601-1987": "cp949",
+        "x-sjis": "cp932",
+        "tis-620": "cp874",
+        "iso-8859-9": "cp1254",
+        "rot13": "",
+        "": "",
+    }
+    assert {label: codec(label) for label in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("page", "label"),
+    [
+        (b'<meta http-equiv=Content-Type content="text/html; charset=koi8-r">', "koi8-r"),
+        (b"<META CHARSET = 'Big5' >", "Big5"),
+        (b'<?xml version="1.0" encoding="iso-8859-2"?>', "iso-8859-2"),
+        (b'<meta charset="utf-16">', "utf-8"),
+        (b"<p>charset=koi8-r", ""),
+    ],
+)
+def test_the_page_s_own_label(page: bytes, label: str) -> None:
+    assert meta_label(page) == label
+
+
+@pytest.mark.parametrize(
+    "name", ["uncompressed-small.warc", "corrupt-middle.warc.gz", "truncated.warc.gz", "part-01.warc.gz"]
+)
+def test_pages_decode_to_the_declared_truth(shared: Path, name: str) -> None:
+    labels = pl.read_parquet(shared / "warc/labels.parquet").filter(
+        (pl.col("warc") == name) & (pl.col("text_sha1") != "")
+    )
+    truth = {row["record_id"]: row for row in labels.to_dicts()}
+    path = shared / "warc" / name
+    right: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    with path.open("rb") as file:
+        for item in read_warc(
+            file, size=path.stat().st_size, compressed=name.endswith("gz"), max_record_bytes=64 << 20
+        ):
+            row = truth.get(item.record_id) if isinstance(item, Framed) else None
+            if row is None:
+                continue
+            assert isinstance(item, Framed)
+            assert not item.drop
+            assert not item.error
+            text = decode(item.body, item.charset).text
+            seen[row["kind"]] += 1
+            right[row["kind"]] += hashlib.sha1(text.encode()).hexdigest() == row["text_sha1"]
+    assert seen.total() >= 40
+    for kind, num in seen.items():
+        # The rest keep their byte order mark in the truth, or are windows-1252 that calls itself iso-8859-1.
+        assert right[kind] >= 0.99 * num, kind
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Text
+
+
+HTML = b"""<html><head><title>T</title><style>p{}</style></head><body><nav><a href=x>Menu</a></nav>
+<h1>Head</h1><p>One   wrapped
+paragraph.</p><p>Two &amp; &#x1; &#xD800;</p><ul><li>item</ul><script>x()</script><footer>Foot</footer></body></html>"""
+
+
+def test_main_content_keeps_paragraphs_apart() -> None:
+    page = page_text(HTML, content_type="text/html", declared="utf-8")
+    assert page.text.startswith("Head\n\nOne wrapped paragraph.\n\nTwo &")
+    assert "Menu" not in page.text
+    assert "x()" not in page.text
+    assert "Menu" in page_text(HTML, content_type="text/html", main_content=False).text
+
+
+def test_plain_text_is_not_read_as_html() -> None:
+    assert page_text(b"a <b>c</b>\r\n d", content_type="text/plain").text == "a <b>c</b>\n d"
+    assert page_text(b"a < b\nand c").text == "a < b\nand c"
+    assert page_text(b"<p>a\n b</p>").text == "a b"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "not_text"),
+        (b"%PDF-1.5\n%\xe4", "not_text"),
+        (bytes(100), "not_text"),
+        (bytes(range(1, 32)) * 20, "not_text"),
+        (b"<html><head><script>x</script></head></html>", "no_text"),
+        (b"<p> &nbsp; </p>", "no_text"),
+        (b"<div>" * (MAX_DEPTH + 1) + b"deep", "too_deep"),
+        (b"<div>" * (MAX_DEPTH + 1) + b"deep" + b"</div>" * (MAX_DEPTH + 1), "too_deep"),
+    ],
+)
+def test_pages_without_text(body: bytes, reason: str) -> None:
+    with pytest.raises(DropRecord) as caught:
+        page_text(body, content_type="text/html")
+    assert caught.value.reason == reason
+
+
+def test_many_elements_side_by_side_are_not_deep() -> None:
+    began = time.perf_counter()
+    page = page_text(b"</div><div>x</div>" * (MAX_DEPTH + 1) + b"<p>y" * 20_000, content_type="text/html")
+    assert page.text.count("y") == 20_000
+    assert time.perf_counter() - began < 10
+
+
+def test_clean_text() -> None:
+    assert clean_text("\ufeffa\x00b\x07 \r\n\r\n\r\n\r\nc\x0cd\x85e\x9f\tf") == "ab\n\nc\nd\ne\tf"
+    assert clean_text("\ud83d\ude00 \ud800x") == "\U0001f600 \ufffdx"
+    assert clean_text("a\n\n\n\n\nb  \n") == "a\n\nb"
+
+
+@given(st.text(st.characters(codec=None), max_size=200))
+def test_cleaned_text_is_valid_and_stays_as_it_is(text: str) -> None:
+    cleaned = clean_text(text)
+    cleaned.encode()
+    assert "\0" not in cleaned
+    assert clean_text(cleaned) == cleaned

@@ -1,0 +1,334 @@
+import json
+import random
+from functools import partial
+
+import numpy as np
+import planted
+import pyarrow.parquet as pq
+import pytest
+from planted import Killed, PlantedTrainer
+
+from mixer import comparison
+from mixer.journal import read
+from mixer.runs import loss_on, train_trials
+from mixer.search import MixtureSearch, run_search
+from mixer.trial import Schedule, Trial
+from pipelines.errors import LeaseError, SettingsError, StoreError, TrialError
+from pipelines.settings import Proxy, Search
+
+SETTINGS = Search(rounds=(20, 10, 5), tokens=1000, candidates=5000)
+NEAREST = [2, 1, 1, 1, 1, 1, 1, 1]
+
+
+def search(folder, trainer, settings=SETTINGS, **changes):
+    given = {
+        "token_counts": planted.TOKENS,
+        "nearest": NEAREST,
+        "proxy": Proxy(),
+        "settings": settings,
+        "data": "digest",
+        "trainer": trainer,
+        "objective": loss_on("narrow/search"),
+    }
+    return run_search(folder, **{**given, **changes})
+
+
+def compare(folder, found, trainer, settings=SETTINGS):
+    return comparison.compare(
+        folder,
+        {"climb": found.schedule, **found.others},
+        proxy=Proxy(),
+        settings=settings,
+        data="digest",
+        trainer=trainer,
+        objective=loss_on("narrow/final"),
+    )
+
+
+def steps(folder, settings=SETTINGS) -> MixtureSearch:
+    return MixtureSearch(
+        folder=folder,
+        token_counts=planted.TOKENS,
+        nearest=tuple(map(float, NEAREST)),
+        proxy=Proxy(),
+        settings=settings,
+        data="digest",
+        objective=loss_on("narrow/search"),
+    )
+
+
+def outputs(folder) -> dict[str, bytes]:
+    """Everything that holds no times and no order of arrival."""
+    files = [*(folder / "candidates").iterdir(), *(folder / "fits").iterdir(), folder / "recommendation.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One unbroken search."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    trainer = PlantedTrainer()
+    return folder, search(folder, trainer), trainer
+
+
+def test_finds_a_better_mixture_than_the_rules_where_there_is_one(finished, tmp_path):
+    _, found, _ = finished
+    regret = {name: planted.loss(row.weights) for name, row in found.others.items()}
+    ours = planted.loss(found.schedule.weights)
+    assert ours < min(regret.values()) - 0.05
+    assert ours - planted.loss(planted.BEST) < 0.1
+    verdicts = compare(tmp_path, found, PlantedTrainer()).verdicts
+    assert {verdict.other: verdict.outcome for verdict in verdicts}["natural"] == "beats"
+    assert {verdict.other: verdict.outcome for verdict in verdicts}["uniform"] == "beats"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_seed_beats_uniform_and_natural(seed, tmp_path):
+    found = search(tmp_path, PlantedTrainer(), Search(**{**SETTINGS.model_dump(), "seed": seed}))
+    ours = planted.loss(found.schedule.weights)
+    for name in ("natural", "uniform", "entropy"):
+        assert ours < planted.loss(found.others[name].weights) - 0.05
+
+
+def test_trains_each_mixture_once_and_shares_the_first_round(finished):
+    folder, _, trainer = finished
+    keys = [trial.key for trial in trainer.trained]
+    assert len(set(keys)) == len(keys) == 35 + 4 + 15
+    assert {trial.name for trial in trainer.trained} == {
+        "climb", "random", "natural", "uniform", "nearest", "entropy"
+    }  # fmt: skip
+    assert len({(trial.round, trial.index) for trial in trainer.trained}) == len(keys)
+    report = json.loads((folder / "report.json").read_text())
+    assert report["cost"]["climb"] == {"num_runs": 35, "num_failed": 0, "tokens": 35_000, "seconds": 17.5}
+    assert report["cost"]["random"]["num_runs"] == 15
+
+
+def test_report_says_what_was_predicted_and_measured(finished):
+    folder, found, trainer = finished
+    report = json.loads((folder / "report.json").read_text())
+    assert [fit["round"] for fit in report["rounds"]] == [1, 2, 3]
+    assert report["rounds"][0]["rank_correlation_of_proposals"] is None
+    assert all(-1 <= fit["rank_correlation_of_proposals"] <= 1 for fit in report["rounds"][1:])
+    assert report["rounds"][2]["cross_validation"]["better_than_chance"]
+    assert report["recommended"]["weights"] == list(found.schedule.weights)
+    told = {row["key"]: row for row in report["trials"]}
+    losses = loss_on("narrow/search")
+    for trial in trainer.trained:
+        assert told[trial.key]["loss"] == losses(trainer.result(trial))
+        assert (told[trial.key]["predicted"] is None) == (trial.name != "climb" or trial.round == 1)
+    ranked = [row["loss"] for row in report["leaderboard"]]
+    assert ranked == sorted(ranked)
+    assert ranked[0] == min(row["loss"] for row in report["trials"])
+    natural = next(row["loss"] for row in report["trials"] if row["name"] == "natural")
+    assert report["others"]["natural"]["measured"] == natural
+    assert found.schedule.tokens == sum(planted.TOKENS)
+    assert np.allclose(
+        report["recommended"]["epochs"],
+        np.array(found.schedule.weights) * sum(planted.TOKENS) / np.array(planted.TOKENS),
+    )
+
+
+def test_running_again_trains_nothing_and_changes_nothing(finished):
+    folder, found, _ = finished
+    before = outputs(folder)
+    trainer = PlantedTrainer()
+    assert search(folder, trainer) == found
+    assert trainer.trained == []
+    assert outputs(folder) == before
+
+
+@pytest.mark.parametrize("kill_after", [0, 1, 20, 25, 37, 45])
+def test_killed_anywhere_and_run_again_gives_the_same(finished, tmp_path, kill_after):
+    with pytest.raises(Killed):
+        search(tmp_path, PlantedTrainer(kill_after=kill_after))
+    journal = tmp_path / "journal.jsonl"
+    if journal.exists():
+        journal.write_bytes(journal.read_bytes()[:-7])  # the last line is torn as well
+    search(tmp_path, PlantedTrainer())
+    assert outputs(tmp_path) == outputs(finished[0])
+
+
+def test_trees_resume_alike(tmp_path):
+    settings = Search(**{**SETTINGS.model_dump(), "rounds": (50, 4)})
+    generator = random.Random(0)
+    shuffled = PlantedTrainer(order=lambda trials: generator.sample(trials, len(trials)))
+    whole, broken = (steps(tmp_path / name, settings) for name in ("whole", "broken"))
+    for number in (1, 2):
+        whole.propose_round(number)
+        whole.train_round(number, PlantedTrainer())
+        broken.propose_round(number)
+        with pytest.raises(Killed):
+            broken.train_round(number, PlantedTrainer(kill_after=2))
+        broken.train_round(number, shuffled)
+    found = whole.recommend()
+    assert broken.recommend().schedule == found.schedule
+    name = "candidates/round-2.parquet"
+    assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert planted.loss(found.schedule.weights) < planted.loss(found.others["uniform"].weights)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_order_of_arrival_does_not_matter(finished, tmp_path, seed):
+    generator = random.Random(seed)
+    search(tmp_path, PlantedTrainer(order=lambda trials: generator.sample(trials, len(trials))))
+    assert outputs(tmp_path) == outputs(finished[0])
+    assert (tmp_path / "journal.jsonl").read_bytes() != (finished[0] / "journal.jsonl").read_bytes()
+
+
+def test_candidates_are_written_before_training(tmp_path):
+    with pytest.raises(Killed):
+        search(tmp_path, PlantedTrainer(kill_after=0))
+    table = pq.read_table(tmp_path / "candidates" / "round-1.parquet")
+    assert table.num_rows == 20
+    assert table["predicted"].null_count == 20
+    assert not (tmp_path / "candidates" / "round-2.parquet").exists()
+
+
+def test_caps_hold_at_the_datasets_budget(tmp_path):
+    budget = 2 * sum(planted.TOKENS)
+    settings = Search(**{**SETTINGS.model_dump(), "max_epochs": 4.0})
+    found = search(tmp_path, PlantedTrainer(), settings, budget_tokens=budget)
+    for schedule in (found.schedule, *found.others.values()):
+        epochs = np.array(schedule.weights) * budget / np.array(planted.TOKENS)
+        assert (epochs <= 4 + 1e-9).all()
+    assert found.schedule.tokens == budget
+
+
+def test_another_searchs_folder_is_refused(finished):
+    folder, _, _ = finished
+    with pytest.raises(StoreError, match=r"drawn for another search \(data differ\)"):
+        search(folder, PlantedTrainer(), data="other")
+
+
+def test_steps_run_apart_and_in_order(finished, tmp_path):
+    """As Dagster runs them: each in its own process, so each with an object of its own."""
+    fresh = partial(steps, tmp_path)
+    with pytest.raises(StoreError, match="round 1 has not been proposed"):
+        fresh().train_round(1, PlantedTrainer())
+    fresh().propose_round(1)
+    with pytest.raises(TrialError, match="20 of 20 trials of round 1 are not trained yet"):
+        fresh().propose_round(2)
+    fresh().train_rules(PlantedTrainer())
+    for number in fresh().rounds:
+        fresh().propose_round(number)
+        fresh().train_round(number, PlantedTrainer())
+        fresh().fit_round(number)
+    early = fresh().recommend()  # before random search's further runs: the best of round 1 stands for it
+    fresh().train_random(PlantedTrainer())
+    assert fresh().recommend().schedule == early.schedule
+    assert outputs(tmp_path) == outputs(finished[0])
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Failures
+
+
+def test_a_few_failures_are_journalled_and_left_out(tmp_path):
+    trainer = PlantedTrainer(fails=lambda trial: trial.round in (1, 2) and trial.index % 7 == 3)
+    search(tmp_path, trainer)
+    failed = [entry.trial for entry in read(tmp_path / "journal.jsonl") if entry.result.failed]
+    assert [(trial.round, trial.index) for trial in failed] == [(1, 3), (1, 10), (1, 17), (2, 3)]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["cost"]["climb"]["num_failed"] == 4
+    assert [fit["num_runs"] for fit in report["rounds"]] == [17, 26, 31]
+    before = outputs(tmp_path)
+    # They stay failed: a resumed search ends as the unbroken one, even where they would work now.
+    again = PlantedTrainer()
+    search(tmp_path, again)
+    assert again.trained == []
+    assert outputs(tmp_path) == before
+
+
+def test_too_many_failures_stop_the_round_and_are_trained_again(finished, tmp_path):
+    trainer = PlantedTrainer(fails=lambda trial: trial.round == 2)
+    with pytest.raises(TrialError, match=r"3 of 10 trials failed in round 2.*climb 2: out of memory.*journal"):
+        search(tmp_path, trainer)
+    search(tmp_path, PlantedTrainer())
+    assert outputs(tmp_path) == outputs(finished[0])
+
+
+def test_all_failed_with_every_failure_allowed(tmp_path):
+    settings = Search(**{**SETTINGS.model_dump(), "max_failed": 1.0})
+    with pytest.raises(TrialError, match="all 20 trials failed, the first: out of memory"):
+        search(tmp_path, PlantedTrainer(fails=lambda trial: True), settings)
+
+
+def test_objective_that_the_trainer_does_not_measure(tmp_path):
+    with pytest.raises(SettingsError, match=r"no loss named broad/search.*narrow/search, narrow/final"):
+        search(tmp_path, PlantedTrainer(), objective=loss_on("broad/search"))
+
+
+def test_trainers_that_do_not_keep_their_word(tmp_path):
+    trials = [Trial(Schedule.static((0.5, 0.5), 10), Proxy(), seed, "d", 1, seed) for seed in range(3)]
+    train = partial(train_trials, objective=loss_on("narrow/search"), max_failed=0.0)
+
+    class Silent(PlantedTrainer):
+        def train(self, trials, on_result):
+            on_result(self.result(trials[0]))
+
+    topics = np.ones((2, 8)) / 8
+    with pytest.raises(TrialError, match="without a result for 2 trials"):
+        train(tmp_path / "a.jsonl", trials, trainer=Silent(topics))
+
+    class Confused(PlantedTrainer):
+        def train(self, trials, on_result):
+            on_result(self.result(Trial(trials[0].schedule, Proxy(), 99, "d", 1, 0)))
+
+    with pytest.raises(TrialError, match="nobody asked for"):
+        train(tmp_path / "b.jsonl", trials, trainer=Confused(topics))
+
+    class Nested(PlantedTrainer):
+        def train(self, trials, on_result):
+            train(tmp_path / "c.jsonl", trials, trainer=PlantedTrainer(topics))
+
+    with pytest.raises(LeaseError):
+        train(tmp_path / "c.jsonl", trials, trainer=Nested(topics))
+
+
+def test_progress_counts_each_trial_of_the_round(tmp_path):
+    seen = []
+    search(tmp_path, PlantedTrainer(fails=lambda trial: trial.index == 1), progress=seen.append,
+           settings=Search(**{**SETTINGS.model_dump(), "max_failed": 0.3}))  # fmt: skip
+    first = [one for one in seen if one.trial.round == 1]
+    assert [(one.done, one.total) for one in first] == [(index, 20) for index in range(1, 21)]
+    assert np.isnan(first[1].loss)
+    assert first[-1].best == min(one.loss for one in first if np.isfinite(one.loss))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The two honesty controls, without training
+
+
+def labelled(labels, topics, num_buckets=8) -> np.ndarray:
+    """(buckets, topics): the topics of the documents that carry each label."""
+    counts = np.zeros((num_buckets, 8))
+    np.add.at(counts, (labels, topics), 1)
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def test_identical_clusters_show_no_difference(tmp_path):
+    flat = np.tile(np.array(planted.TOKENS) / sum(planted.TOKENS), (8, 1))
+    outcomes = []
+    for seed in range(3):
+        settings = Search(**{**SETTINGS.model_dump(), "seed": 100 * seed})
+        found = search(tmp_path / f"{seed}", PlantedTrainer(flat), settings)
+        verdicts = compare(tmp_path / f"{seed}" / "final", found, PlantedTrainer(flat), settings).verdicts
+        outcomes += [verdict.outcome for verdict in verdicts]
+        report = json.loads((tmp_path / f"{seed}" / "report.json").read_text())
+        assert "is not shown to beat the best rule" in report["remark"]
+    assert outcomes == ["no difference shown"] * 15
+
+
+def test_shuffled_cluster_labels_take_the_gain_away(tmp_path):
+    random = np.random.default_rng(0)
+    topics = random.choice(8, 20_000, p=np.array(planted.TOKENS) / sum(planted.TOKENS))
+    noisy = np.where(random.random(20_000) < 0.1, random.integers(0, 8, 20_000), topics)  # clusters are not pure
+    gains = {}
+    for name, labels in {"true": noisy, "shuffled": random.permutation(noisy)}.items():
+        held = labelled(labels, topics)
+        found = search(tmp_path / name, PlantedTrainer(held))
+        comparison = compare(tmp_path / name / "final", found, PlantedTrainer(held))
+        gains[name] = {verdict.other: verdict for verdict in comparison.verdicts}
+    assert gains["true"]["natural"].outcome == gains["true"]["uniform"].outcome == "beats"
+    assert gains["shuffled"]["natural"].outcome == gains["shuffled"]["uniform"].outcome == "no difference shown"
+    assert abs(gains["shuffled"]["natural"].difference) < gains["true"]["natural"].difference / 4

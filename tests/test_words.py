@@ -1,0 +1,155 @@
+"""The tokeniser against examples that spaCy 3.8.18's blank English was seen to cut so, and its own invariants."""
+
+import re
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.words import (
+    ALPHA,
+    NON_SYMBOL,
+    PUNCTUATION,
+    TERMINAL,
+    Vocabulary,
+    lines,
+    normalised_words,
+    num_sentences,
+    paragraphs,
+    word_kind,
+    words,
+)
+
+# Text with all that the cutting rules look at, so that hypothesis meets them often.
+TRICKY = st.text(
+    alphabet=st.sampled_from(list("aAzZ09 \n.,-'\"!?()[]{}#%$:/@_+*\u2019\u2026\u2014\u4e2d\u0e01\u0e31\u00e9"))
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello, world!", "Hello , world !"),
+        ("He didn't say 'no'.", "He did n't say ' no ' ."),
+        ("It's John's dog; they're here.", "It 's John 's dog ; they 're here ."),
+        ("Dr. Smith lives in the U.S. now.", "Dr. Smith lives in the U.S. now ."),
+        ("state-of-the-art, e.g. this", "state - of - the - art , e.g. this"),
+        ("pages 10-12 cost $5.50 (10%)", "pages 10 - 12 cost $ 5.50 ( 10 % )"),
+        ("see https://a.example/b?c=d.", "see https://a.example/b?c=d ."),
+        ("mail me@a.example, please", "mail me@a.example , please"),
+        ("5km at 20kg and 3.14", "5 km at 20 kg and 3.14"),
+        ("well...maybe\u2026 no", "well ... maybe \u2026 no"),
+        ("end.Next sentence", "end . Next sentence"),
+        ("NASA. It cannot", "NASA . It can not"),
+        ("its hell were well", "its hell were well"),
+        ("whom here Is", "whom here Is"),
+        ("f(x) = a/b", "f(x ) = a / b"),
+        ("l'\u00e9cole d\u2019\u00e9t\u00e9", "l'\u00e9cole d\u2019\u00e9t\u00e9"),
+        ("\u0435\u0441\u0442\u044c. \uc788\ub2e4.", "\u0435\u0441\u0442\u044c . \uc788\ub2e4 ."),
+    ],
+)
+def test_cuts_as_spacy_does(text: str, expected: str) -> None:
+    assert words(text) == expected.split()
+
+
+def test_scripts_without_spaces_have_a_word_a_character() -> None:
+    assert words("\u4e2d\u6587\u3002abc\u306e") == ["\u4e2d", "\u6587", "\u3002", "abc", "\u306e"]
+    assert words("\u0e17\u0e35\u0e48") == ["\u0e17\u0e35\u0e48"]  # one Thai letter with a vowel and a tone mark
+
+
+@given(TRICKY | st.text())
+def test_words_are_the_text_without_white_space(text: str) -> None:
+    found = words(text)
+    assert "".join(found) == "".join(text.split())
+    assert all(found)
+
+
+@given(TRICKY, TRICKY)
+def test_a_chunk_is_cut_the_same_anywhere(left: str, right: str) -> None:
+    assert words(f"{left} {right}") == words(left) + words(right)
+
+
+@given(st.lists(TRICKY | st.text()))
+def test_vocabulary_numbers_the_same_words(texts: list[str]) -> None:
+    vocabulary = Vocabulary()
+    numbered = [vocabulary.numbers(text) for text in texts]
+    all_words = {
+        number: word
+        for row, text in zip(numbered, texts, strict=True)
+        for number, word in zip(row, words(text), strict=True)
+    }
+    assert len(set(all_words.values())) == len(all_words)
+    assert all(vocabulary.lengths()[number] == len(word) for number, word in all_words.items())
+    assert all(vocabulary.kinds()[number] == word_kind(word) for number, word in all_words.items())
+    assert all(vocabulary.number(word) == number for number, word in all_words.items())
+
+
+def test_vocabulary_forgets_when_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.words.MAX_REMEMBERED", 3)
+    vocabulary = Vocabulary()
+    vocabulary.numbers("a b c d e")
+    vocabulary.trim()
+    assert len(vocabulary.lengths()) == 0
+    assert vocabulary.numbers("e e f") == [0, 0, 1]
+
+
+def test_kinds() -> None:
+    assert word_kind("don") == NON_SYMBOL | ALPHA
+    assert word_kind("3") == NON_SYMBOL
+    assert word_kind(".") == TERMINAL | PUNCTUATION
+    assert word_kind("\u3002") == TERMINAL | PUNCTUATION
+    assert word_kind("...") == PUNCTUATION
+    assert word_kind("$") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 0),
+        ("   \n", 0),
+        ("no mark", 1),
+        ("One. Two! Three?", 3),
+        ("One.", 1),
+        ('He said "No." Then he left.', 2),
+        ("The U.S. is 3.14 big.", 1),
+        ("\u4f60\u597d\u3002\u518d\u89c1\u3002", 2),
+        ("\u0928\u092e\u0938\u094d\u0924\u0947\u0964 \u0926\u0941\u0928\u093f\u092f\u093e\u0964", 2),
+        ("What?! Yes.", 2),
+    ],
+)
+def test_sentences(text: str, count: int) -> None:
+    assert num_sentences(text) == count
+
+
+def test_lines_and_paragraphs() -> None:
+    assert lines("a\n\nb\n") == ["a", "b", ""]
+    assert paragraphs("\n a\nb\n\n\nc \n") == ["a\nb", "c"]
+    assert paragraphs("") == [""]
+
+
+def test_normalised_words() -> None:
+    assert normalised_words("Caf\u00e9, \u00c9TUDE! 1,000.5 and 2x $ \u2014 foo-bar") == (
+        ["cafe", "etude", "0", "0", "and", "0x", "foo", "bar"]
+    )
+    assert normalised_words("\u4e2d\u6587 a") == ["\u4e2d", "\u6587", "a"]
+    assert normalised_words("... !!!") == []
+
+
+@given(st.text())
+def test_normalised_words_hold_no_marks_capitals_or_diacritics(text: str) -> None:
+    for word in normalised_words(text):
+        assert word
+        assert not re.search(r"\s", word)
+        assert {unicodedata.category(c)[0] for c in word}.isdisjoint("PSCZ")
+        assert "Mn" not in {unicodedata.category(c) for c in word}
+
+
+@pytest.mark.parametrize(
+    "chunk", ["(" * 200_000, "a" * 200_000, "." * 200_000, "a@" * 900, "a." * 900 + "!", "-a" * 100_000]
+)
+def test_odd_chunks_take_no_more_than_linear_time(chunk: str) -> None:
+    start = time.perf_counter()
+    assert "".join(words(chunk)) == chunk
+    assert time.perf_counter() - start < 5  # quadratic time would be minutes
