@@ -138,7 +138,8 @@ def judged(losses: Mapping[str, Sequence[float]], *, seeds: Sequence[int], token
     if len(losses) < 2:
         raise SettingsError(f"{len(losses)} mixtures: a comparison needs the one found and at least one other")
     name, *others = losses
-    noise = noise_of(list(losses.values()))
+    # A mixture that equals another is the same runs twice, and tells the noise once.
+    noise = noise_of(list(dict.fromkeys(tuple(row) for row in losses.values())))
     confidence = 1 - (1 - CONFIDENCE) / len(others)
     verdicts = tuple(
         verdict(losses[name], losses[other], noise, name=name, other=other, confidence=confidence) for other in others

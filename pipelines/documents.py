@@ -179,7 +179,7 @@ class _Part:
                 "url": url,
                 "date": _plain(framed.date),
                 "source": _plain(framed.source) or _host(url),
-                "licence": _plain(framed.licence),
+                "licence": _plain(framed.licence or page.licence),
                 "charset": page.charset,
                 "num_replaced": page.num_replaced,
                 "offset": framed.offset,
@@ -217,13 +217,14 @@ def _page(framed: Framed, settings: Ingest) -> Page:
 
 
 def _identity(framed: Framed, crawl: str, relative: str) -> bytes:
-    if framed.record_id:
+    if framed.record_id and framed.record_type != "row":
         return document_id(crawl, framed.record_id)
     if framed.drop or framed.error:  # nothing of it was read
         return document_id(crawl, relative, str(framed.offset), framed.drop or framed.error)
     payload = framed.body if framed.text is None else framed.text.encode("utf-8", "surrogatepass")
     digest = hashlib.sha1(payload, usedforsecurity=False).hexdigest()
-    return document_id(crawl, framed.url, framed.date, digest)
+    # A row's own id may be no more than its number in its file, so its content counts too.
+    return document_id(crawl, framed.record_id, framed.url, framed.date, digest)
 
 
 def _host(url: str) -> str:

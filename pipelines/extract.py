@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from resiliparse.extract.html2text import extract_plain_text
 
+from pipelines import licences
 from pipelines.charset import decode
 from pipelines.errors import DropRecord
 
@@ -46,6 +47,7 @@ class Page:
     text: str
     charset: str
     num_replaced: int
+    licence: str = ""  # as the page declares it
 
 
 def page_text(body: bytes, *, content_type: str = "", declared: str = "", main_content: bool = True) -> Page:
@@ -57,13 +59,14 @@ def page_text(body: bytes, *, content_type: str = "", declared: str = "", main_c
         raise DropRecord("not_text")
     decoded = decode(body, declared)
     _must_be_text(decoded.text)
+    licence = ""
     if content_type != "text/plain" and (content_type or _HTML.search(decoded.text, 0, HEAD_CHARS)):
-        text = _html_text(decoded.text, main_content)
+        text, licence = _html_text(decoded.text, main_content), licences.of_page(decoded.text)
     else:
         text = clean_text(decoded.text)
     if not text:
         raise DropRecord("no_text")
-    return Page(text, decoded.charset, decoded.num_replaced)
+    return Page(text, decoded.charset, decoded.num_replaced, licence)
 
 
 def clean_text(text: str) -> str:

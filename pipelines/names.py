@@ -21,6 +21,25 @@ MIN_TERM_CHARS, MAX_TERM_CHARS = 3, 24  # longer runs are addresses, keys, or sc
 SMOOTHING = 0.01  # added to both shares: a word of few documents is not infinitely telling
 NAME_TERMS = 3
 
+# Function words beyond pipelines.stopwords, whose short lists are for judging text: a language with one cluster
+# has no sister cluster to compare with.
+MORE_STOP_WORDS = {
+    "de": "auch aber bei bis durch einem einen einer eines hat kann nach nur oder sein seine sind sowie um war waren "
+    "werden wird wie wurde wurden zum zur dass diese dieser dieses haben mehr noch unter vom über zwischen",
+    "en": "also are been but can each from had has her his how into its made many may more most not often one only "
+    "other our out over she should some such than their them then there these they this through under until used "
+    "using was were what when where which while who will would you your about after all any because both "
+    "could did does during first he here him however if like no now so two up we well",
+    "es": "algunos ante antes aunque cada como cual cuando cuya cuyo desde donde dos durante ella entre era eran ese "
+    "esta está están este esto estos fue fueron gran hace hacia han hasta hay más mayor mediante mismo muchos muy ni "
+    "otra otras otro otros parte pero poco porque puede pueden qué según ser sea sido siendo sin sobre solo sólo sus "
+    "también tanto tiene tienen todo todos tras una unas uno unos varios vez",
+    "fr": "ainsi alors après aussi autre autres aux avait avant avec bien car ces cet cette ceux chaque comme deux "
+    "depuis dont elle elles encore entre est être fait fut ils jusque leur leurs lors lorsque mais même moins non "
+    "notamment nous ont ou par parfois peut peuvent plus plusieurs puis quand sans selon ses soit son sont souvent sous "
+    "très tous tout toute toutes un une vers étaient était été",
+}
+
 _WORD = re.compile(rf"[^\W\d_]{{{MIN_TERM_CHARS},}}")
 
 
@@ -70,7 +89,8 @@ def _stop_words() -> frozenset[str]:
     """Of every language: a cluster's language is seen from its terms all the same."""
     from pipelines.stopwords import STOP_WORDS
 
-    return frozenset(word.lower() for words in STOP_WORDS.values() for word in words)
+    listed = (word.lower() for words in STOP_WORDS.values() for word in words)
+    return frozenset(listed) | frozenset(" ".join(MORE_STOP_WORDS.values()).split())
 
 
 def _two_commonest(shares: dict[int, dict[str, float]]) -> dict[str, list[float]]:

@@ -31,33 +31,33 @@ class Ramp:
 
 # `worst` is where Gopher's or FineWeb's filter would drop a page, `best` where ordinary prose lies.
 RAMPS = {
-    "line_punctuation": Ramp(worst=0.12, best=0.7),  # share of lines that end in a terminal mark
-    "short_lines": Ramp(worst=0.67, best=0.1),  # share of lines of at most 30 characters
+    "edited_line_punctuation": Ramp(worst=0.12, best=0.7),  # share of lines that end in a terminal mark
+    "edited_short_lines": Ramp(worst=0.67, best=0.1),  # share of lines of at most 30 characters
     "dup_lines": Ramp(worst=0.3, best=0.0),  # share of lines that repeat an earlier one
-    "list_ratio": Ramp(worst=0.3, best=0.05),  # newlines per word
+    "edited_list_ratio": Ramp(worst=0.3, best=0.05),  # newlines per word
     "alpha_words": Ramp(worst=0.6, best=0.9),  # share of words with a letter
-    "stop_words": Ramp(worst=0.0, best=4.0),  # distinct stop words
+    "stop_words_own": Ramp(worst=0.0, best=4.0),  # distinct stop words of its language, -1 where it has no list
 }
-
-
-SCORE_COLUMNS = tuple(RAMPS)  # of the signals, in the order of RAMPS
+SCORE_COLUMNS = tuple(RAMPS)  # of the signals
 
 
 def signal_score(signals: pl.DataFrame) -> npt.NDArray[np.float32]:
-    """float32 [n] in [0, 1]: mean of the ramps over the signals; null where a signal is null counts as 0.
+    """float32 [n] in [0, 1]: mean of the ramps over the signals that a document has; NaN where it has none.
 
-    Columns are those of RAMPS. Own rule, made of the limits of Gopher (Rae et al. 2021, table A1) and FineWeb
-    (Penedo et al. 2024, section 3.6); it ranks clusters of lists, menus and tables below clusters of prose.
+    Columns are SCORE_COLUMNS; null, NaN and a negative value mean that there is no such signal. Own rule,
+    made of the limits of Gopher (Rae et al. 2021, table A1) and FineWeb (Penedo et al. 2024, section 3.6);
+    it ranks clusters of lists, menus and tables below clusters of prose, in any language.
     """
-    missing = [name for name in RAMPS if name not in signals.columns]
+    missing = [name for name in SCORE_COLUMNS if name not in signals.columns]
     if missing:
         raise InputError(f"signals lack {', '.join(missing)}, which the score needs; compute the stage signals again")
-    ramps = [
-        ((pl.col(name).cast(pl.Float64) - ramp.worst) / (ramp.best - ramp.worst)).clip(0, 1).fill_nan(0).fill_null(0)
-        for name, ramp in RAMPS.items()
-    ]
-    score = signals.select(score=pl.sum_horizontal(ramps) / len(ramps))["score"]
-    return score.to_numpy().astype(np.float32)
+    score = signals.select(score=pl.mean_horizontal([_ramped(name, ramp) for name, ramp in RAMPS.items()]))
+    return score["score"].fill_null(np.nan).to_numpy().astype(np.float32)
+
+
+def _ramped(name: str, ramp: Ramp) -> pl.Expr:
+    value = pl.col(name).cast(pl.Float64).fill_nan(None)
+    return pl.when(value >= 0).then(((value - ramp.worst) / (ramp.best - ramp.worst)).clip(0, 1))
 
 
 def fasttext_scores(texts: Sequence[str], path: str | Path) -> npt.NDArray[np.float32]:

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache as remembered
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class Tokenizer:
         """The text of one document's ids; end-of-text tokens are left out."""
         return str(self.library.decode([int(i) for i in ids if i != self.end_of_text], skip_special_tokens=False))
 
-    def to_json_bytes(self) -> bytes:
+    def to_json(self) -> bytes:
         """The tokenizer.json that `load_tokenizer` and `tokenizers.Tokenizer.from_file` read."""
         return str(self.library.to_str()).encode("utf-8")
 
@@ -103,11 +104,12 @@ def train_bpe(texts: Iterator[str], *, vocabulary: int) -> bytes:
     return str(library.to_str()).encode("utf-8")
 
 
+@remembered
 def load_tokenizer(source: str | bytes) -> Tokenizer:
     """The tokeniser of a tokenizer.json (bytes), or named: `gpt2`, a path, or a name on the hub.
 
     `bpe`, the trained one, has no name to load by: give its bytes. Raises InputError when it cannot be had or
-    has no end-of-text token.
+    has no end-of-text token. A second call in one process gives the same tokeniser again.
     """
     from tokenizers import Tokenizer as Library
 

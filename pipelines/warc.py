@@ -17,6 +17,7 @@ from functools import partial
 
 from pipelines.errors import DropRecord
 from pipelines.framed import BrokenRecord, ByteFile, Framed, Lost, Window
+from pipelines.licences import of_link_header
 from pipelines.payload import decoded, fields, media_type, response, split_head
 from pipelines.streams import GzipMember, Pieces, spread
 
@@ -257,7 +258,14 @@ def _response(framed: Framed, header: _Header, block: bytes, limit: int) -> Fram
     body = decoded(answer, limit)
     if not body:
         raise DropRecord("empty_body")
-    return replace(framed, status=answer.status, content_type=answer.content_type, charset=answer.charset, body=body)
+    return replace(
+        framed,
+        status=answer.status,
+        content_type=answer.content_type,
+        charset=answer.charset,
+        licence=of_link_header(answer.headers.get("link", "")),
+        body=body,
+    )
 
 
 def _resource(framed: Framed, header: _Header, block: bytes, limit: int) -> Framed:

