@@ -83,7 +83,7 @@ def enough_trials_succeeded(corpus: Corpus, report: Report) -> Finding:
 
 def rank_correlation_above_chance(corpus: Corpus, report: Report) -> Finding:
     """The predictor's cross-validated rank correlation is more than shuffled losses would give."""
-    tested = report.counts.get("cross_validation", {})
+    tested = evidence.fit(corpus, evidence.round_of(report.stage)).get("cross_validation", {})
     told = {name: tested.get(name) for name in ("spearman", "chance")}
     return Finding(bool(tested.get("better_than_chance")), told, warns=True)
 

@@ -7,7 +7,7 @@ from assets.corpus import duplicates, edits, signals, targets, verdicts
 from assets.crawl import documents
 from assets.partitions import ONE_RUN, crawls, of_every_crawl
 from assets.resources import CorpusResource
-from assets.results import Materialised, by_crawl, checked, checked_by_crawl, claim, once
+from assets.results import Judged, Materialised, Recorded, by_crawl, checked, checked_by_crawl, claim, once
 from pipelines import lineage
 
 
@@ -21,7 +21,7 @@ from pipelines import lineage
     code_version=str(lineage.VERSIONS["embeddings"]),
     check_specs=[claim("rows_match_documents", "embeddings", partitioned=True)],
 )
-def embeddings(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+def embeddings(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Vectors of the documents behind the coarse gate; older ones of the same encoder are used again."""
     from pipelines.stages import run_embeddings
 
@@ -29,7 +29,7 @@ def embeddings(context: dg.AssetExecutionContext, workspace: CorpusResource) -> 
 
 
 @dg.asset_check(asset=embeddings, blocking=True, partitions_def=crawls)
-def vectors_finite(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> dg.AssetCheckResult:
+def vectors_finite(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> Judged:
     """No vector holds an infinity or a NaN, and what was not embedded is zero."""
     return checked_by_crawl(context, workspace, claims.vectors_finite)
 
@@ -55,7 +55,7 @@ def centroids(context: dg.AssetExecutionContext, workspace: CorpusResource) -> M
     kinds={"beam", "parquet"},
     code_version=str(lineage.VERSIONS["fine_clusters"]),
 )
-def fine_clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+def fine_clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """The nearest centroid of every embedded document."""
     from pipelines.stages import run_fine_clusters
 
@@ -84,7 +84,7 @@ def tokenizer(context: dg.AssetExecutionContext, workspace: CorpusResource) -> M
     code_version=str(lineage.VERSIONS["tokens"]),
     check_specs=[claim("rows_match_documents", "tokens", partitioned=True)],
 )
-def tokens(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+def tokens(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Token ids of every kept document after its edits."""
     from pipelines.stages import run_tokens
 
@@ -128,6 +128,7 @@ def tokens_match_manifest(context: dg.AssetCheckExecutionContext, workspace: Cor
     deps=[targets, tokenizer, clusters, centroids],
     group_name="clusters",
     kinds={"torch"},
+    pool="gpu",
     code_version=str(lineage.VERSIONS["evaluations"]),
 )
 def evaluations(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:

@@ -6,7 +6,7 @@ from assets import claims
 from assets.crawl import documents
 from assets.partitions import ONE_RUN, crawls
 from assets.resources import CorpusResource
-from assets.results import Materialised, by_crawl, checked_by_crawl, claim, once
+from assets.results import Judged, Materialised, Recorded, by_crawl, checked_by_crawl, claim, once
 from pipelines import lineage
 
 
@@ -18,7 +18,7 @@ from pipelines import lineage
     kinds={"beam", "parquet"},
     code_version=str(lineage.VERSIONS["edits"]),
 )
-def edits(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+def edits(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Spans that later readers cut from the text, by reason."""
     from pipelines.stages import run_edits
 
@@ -34,7 +34,7 @@ def edits(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Mater
     code_version=str(lineage.VERSIONS["signals"]),
     check_specs=[claim("rows_match_documents", "signals", partitioned=True)],
 )
-def signals(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+def signals(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Language and the raw value of every heuristic."""
     from pipelines.stages import run_signals
 
@@ -50,7 +50,7 @@ def signals(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Mat
     code_version=str(lineage.VERSIONS["verdicts"]),
     check_specs=[claim("keeps_plausible_share", "verdicts", partitioned=True)],
 )
-def verdicts(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+def verdicts(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """The preset's thresholds over the signals: the first reason to drop a document, or none."""
     from pipelines.stages import run_verdicts
 
@@ -65,7 +65,7 @@ def verdicts(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Ma
     kinds={"beam", "parquet"},
     code_version=str(lineage.VERSIONS["signatures"]),
 )
-def signatures(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+def signatures(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Content hash and MinHash bands of every document."""
     from pipelines.stages import run_signatures
 
@@ -89,7 +89,7 @@ def targets(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Mat
     code_version=str(lineage.VERSIONS["duplicates"]),
     check_specs=[claim("duplicate_rate_below_limit", "duplicates", partitioned=True)],
 )
-def duplicates(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+def duplicates(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Exact and near duplicates within the crawl, of earlier crawls and of the targets.
 
     A crawl needs the duplicates of those before it: a run over several takes them in order.
@@ -100,6 +100,6 @@ def duplicates(context: dg.AssetExecutionContext, workspace: CorpusResource) -> 
 
 
 @dg.asset_check(asset=duplicates, blocking=True, partitions_def=crawls)
-def ids_unique(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> dg.AssetCheckResult:
+def ids_unique(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> Judged:
     """No id stands twice among the documents that stay."""
     return checked_by_crawl(context, workspace, claims.ids_unique)

@@ -5,7 +5,7 @@ import dagster as dg
 from assets import claims
 from assets.partitions import ONE_RUN, crawls
 from assets.resources import CorpusResource
-from assets.results import Materialised, by_crawl, checked_by_crawl
+from assets.results import Judged, Recorded, by_crawl, checked_by_crawl
 from pipelines import lineage
 from pipelines.crawls import Crawl
 
@@ -33,7 +33,7 @@ def registration(crawl: Crawl) -> dg.AssetMaterialization:
     kinds={"beam", "parquet"},
     code_version=str(lineage.VERSIONS["documents"]),
 )
-def documents(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
+def documents(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Text of every page with its identity, written once; rejects beside it with their reasons."""
     from pipelines.stages import run_documents
 
@@ -41,12 +41,12 @@ def documents(context: dg.AssetExecutionContext, workspace: CorpusResource) -> M
 
 
 @dg.asset_check(asset=documents, blocking=True, partitions_def=crawls)
-def all_bytes_accounted_for(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> dg.AssetCheckResult:
+def all_bytes_accounted_for(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> Judged:
     """Per input file: bytes read + bytes lost = size."""
     return checked_by_crawl(context, workspace, claims.all_bytes_accounted_for)
 
 
 @dg.asset_check(asset=documents, blocking=True, partitions_def=crawls)
-def no_empty_text(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> dg.AssetCheckResult:
+def no_empty_text(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> Judged:
     """No document is without text."""
     return checked_by_crawl(context, workspace, claims.no_empty_text)

@@ -30,7 +30,7 @@ def build(workspace: str) -> dg.Definitions:
     rounds = search.search_rounds(num_rounds(workspace))
     modules = [crawl, corpus, clusters, mixture]
     return dg.Definitions(
-        assets=[*dg.load_assets_from_modules(modules), *rounds, mixture.mixture_after(rounds[-1])],
+        assets=[*dg.load_assets_from_modules(modules, include_specs=True), *rounds, mixture.mixture_after(rounds[-1])],
         asset_checks=dg.load_asset_checks_from_modules(modules),
         jobs=[automation.build_dataset],
         sensors=[automation.new_crawls(workspace)],

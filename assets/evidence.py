@@ -40,6 +40,13 @@ def trials(corpus: Corpus, number: int) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["loss"] is None, row["loss"], row["index"]))
 
 
+def fit(corpus: Corpus, number: int) -> dict[str, Any]:
+    """What was believed after a round: the predictor's cross-validation, the mixture it would have recommended."""
+    from mixer import lineage as mixing
+
+    return dict(corpus.workspace.read_json(*mixing.search(corpus).steps, "fits", f"round-{number}.json"))
+
+
 def mixtures(corpus: Corpus) -> tuple[list[str], dict[str, list[float]]]:
     """(names of the clusters, weights of the mixture found and of the others)."""
     from mixer.stages import read_mixture

@@ -126,7 +126,8 @@ def _tables(corpus: Corpus, report: Report) -> dict[str, Any]:
     elif kind == "round":
         found["leaderboard"] = table(evidence.trials(corpus, evidence.round_of(report.stage)))
     elif kind == "predictor":
-        found["cross_validation"] = dg.MetadataValue.json(dict(report.counts.get("cross_validation", {})))
+        fit = evidence.fit(corpus, evidence.round_of(report.stage))
+        found["cross_validation"] = dg.MetadataValue.json(fit.get("cross_validation", {}))
     elif kind == "mixture":
         clusters, mixtures = evidence.mixtures(corpus)
         by_name: dict[str, Sequence[Any]] = {"cluster": clusters, **mixtures}

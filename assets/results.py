@@ -1,13 +1,17 @@
-"""From what a stage did to what Dagster records: one materialisation a crawl, and the claims about it.
+"""From what a stage did to what Dagster records: a materialisation a crawl, and the claims about it.
 
-In a run over one crawl a claim is recorded for that crawl. A run over a range has one verdict, which gates
-what comes after, and beside it one evaluation for each crawl: Dagster 1.13 records none of its own there.
+A run over a range of crawls plans an evaluation of each claim for each of them, but Dagster 1.13 gives an
+AssetCheckResult in such a run to no crawl, and the plans stay open for ever. So partitioned assets and checks
+yield one AssetCheckEvaluation a crawl themselves; a blocking one stops the run as usual.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (  # not public; dagster is pinned
+    AssetCheckEvaluationTargetMaterializationData,
+)
 
 from assets import metadata
 from assets.claims import Finding
@@ -15,10 +19,14 @@ from assets.partitions import crawls
 from assets.resources import CorpusResource
 from pipelines.corpus import Corpus, Report
 
+# At run time the plain classes, which is how Dagster recognises that nothing is to be stored.
 if TYPE_CHECKING:
     Materialised = dg.MaterializeResult[Any]
+    Recorded = Iterator[Any]
+    Judged = Any  # the decorator wants an AssetCheckResult
 else:
-    Materialised = dg.MaterializeResult  # Dagster does not know a subscripted one beside check_specs
+    Materialised = Recorded = dg.MaterializeResult
+    Judged = dg.AssetCheckResult
 
 Told = Callable[[Corpus, Report], Finding]  # a claim about what a stage has just told
 Read = Callable[[Corpus, str], Finding]  # a claim that reads the stage again
@@ -35,17 +43,19 @@ def by_crawl(
     workspace: CorpusResource,
     run: Callable[[Corpus, str], Report],
     **claims: Told,
-) -> Materialised:
+) -> Iterator[Any]:
     """Run a stage for each of the run's crawls, oldest first."""
     corpus = workspace.open(context)
     findings: dict[str, dict[str, Finding]] = {name: {} for name in claims}
-    for crawl in _ordered(corpus, context.partition_keys):
+    for crawl in ordered(corpus, context.partition_keys):
         report = run(corpus, crawl)
         context.add_asset_metadata(metadata.of(corpus, report), partition_key=crawl)
         for name, judge in claims.items():
             findings[name][crawl] = judge(corpus, report)
-    results = [verdict(context, context.asset_key, name, found) for name, found in findings.items()]
-    return dg.MaterializeResult(check_results=results)
+    yield dg.MaterializeResult()
+    for spec in context.assets_def.check_specs:
+        yield dg.Output(None, output_name=spec.get_python_identifier())
+        yield from evaluations(context.instance, spec, findings[spec.name])
 
 
 def once(
@@ -61,14 +71,12 @@ def once(
     )
 
 
-def checked_by_crawl(
-    context: dg.AssetCheckExecutionContext, workspace: CorpusResource, read: Read
-) -> dg.AssetCheckResult:
+def checked_by_crawl(context: dg.AssetCheckExecutionContext, workspace: CorpusResource, read: Read) -> Iterator[Any]:
     """Judge a claim for each of the run's crawls."""
     corpus = workspace.open(context)
-    key = context.check_specs[0].key
-    findings = {crawl: read(corpus, crawl) for crawl in _ordered(corpus, context.partition_keys)}
-    return verdict(context, key.asset_key, key.name, findings)
+    findings = {crawl: read(corpus, crawl) for crawl in ordered(corpus, context.partition_keys)}
+    yield dg.Output(None)
+    yield from evaluations(context.instance, context.check_specs[0], findings)
 
 
 def checked(
@@ -78,29 +86,25 @@ def checked(
     return result(context.check_specs[0].name, read(workspace.open(context)))
 
 
-def verdict(
-    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
-    asset: dg.AssetKey,
-    name: str,
-    findings: Mapping[str, Finding],
-) -> dg.AssetCheckResult:
-    """What holds for all crawls of the run; where they are several, each is put on record too."""
-    if len(findings) == 1:
-        return result(name, next(iter(findings.values())))
+def evaluations(
+    instance: dg.DagsterInstance, spec: dg.AssetCheckSpec, findings: Mapping[str, Finding]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """A claim's evaluation for each crawl, tied to the crawl's latest materialisation."""
     for crawl, finding in findings.items():
-        context.instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(
-                asset_key=asset,
-                check_name=name,
-                passed=finding.holds,
-                metadata=metadata.values(finding.told),
-                severity=finding.severity,
-                partition=crawl,
-            )
+        wanted = dg.AssetRecordsFilter(asset_key=spec.asset_key, asset_partitions=[crawl])
+        latest = instance.fetch_materializations(wanted, limit=1).records[0]
+        yield dg.AssetCheckEvaluation(
+            asset_key=spec.asset_key,
+            check_name=spec.name,
+            passed=finding.holds,
+            metadata=metadata.values(finding.told),
+            severity=finding.severity,
+            blocking=spec.blocking,
+            partition=crawl,
+            target_materialization_data=AssetCheckEvaluationTargetMaterializationData(
+                storage_id=latest.storage_id, run_id=latest.event_log_entry.run_id, timestamp=latest.timestamp
+            ),
         )
-    worst = next((one for one in findings.values() if not one.holds), next(iter(findings.values())))
-    told = {f"{crawl} {key}": value for crawl, one in findings.items() for key, value in one.told.items()}
-    return result(name, Finding(worst.holds, told, warns=worst.warns))
 
 
 def result(name: str, finding: Finding) -> dg.AssetCheckResult:
@@ -112,5 +116,6 @@ def result(name: str, finding: Finding) -> dg.AssetCheckResult:
     )
 
 
-def _ordered(corpus: Corpus, names: list[str] | Any) -> list[str]:
+def ordered(corpus: Corpus, names: Sequence[str]) -> list[str]:
+    """Crawls, oldest first."""
     return sorted(names, key=lambda name: corpus.crawl(name).order)

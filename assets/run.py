@@ -4,7 +4,7 @@ What `sirdar demo` runs: the same definitions as the UI shows, without a step's 
 0.0 s a step, see EXECUTOR), with the caller's progress bars and none of Dagster's log on the terminal.
 """
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -13,8 +13,10 @@ from assets.crawl import registration
 from assets.definitions import build
 from assets.partitions import crawls, range_tags
 from assets.resources import watched
-from pipelines.corpus import Progress
-from pipelines.crawls import registered
+from mixer import lineage as mixing
+from pipelines import corpus as workspaces
+from pipelines.corpus import Corpus, Progress
+from pipelines.crawls import Crawl
 from pipelines.errors import InputError, SirdarError
 from pipelines.store import Workspace
 
@@ -38,24 +40,22 @@ run_monitoring:
 
 
 def materialise(workspace: str, progress: Progress) -> bool:
-    """Run the whole job over all crawls of a local workspace; errors come as the stage raised them.
+    """Run the whole job over all crawls of a local workspace, where anything is missing; True when all is there.
 
-    A blocking claim that does not hold is a SirdarError which names it.
+    Errors come as the stage raised them; a blocking claim that does not hold is a SirdarError that names it.
     """
-    found = registered(Workspace(workspace))
-    if not found:
-        raise InputError(f"no crawl in {workspace}; register one first: sirdar build INPUT... --workspace {workspace}")
+    corpus = workspaces.opened(Workspace(workspace), progress)
+    if not corpus.crawls:
+        raise InputError(f"no crawl in {workspace}; register one: sirdar build INPUT... --workspace {workspace}")
     job = build(workspace).resolve_job_def(build_dataset.name)
     with opened(workspace) as instance, watched(workspace, progress):
-        there = set(instance.get_dynamic_partitions(str(crawls.name)))
-        new = [crawl for crawl in found if crawl.name not in there]
-        instance.add_dynamic_partitions(str(crawls.name), [crawl.name for crawl in new])
-        for crawl in new:
-            instance.report_runless_asset_event(registration(crawl))
+        if _is_done(corpus, instance):
+            return True
+        add_partitions(corpus.crawls, instance)
         try:
             ended = job.execute_in_process(
                 instance=instance,
-                tags=range_tags(found[0].name, found[-1].name),
+                tags=range_tags(corpus.crawls[0].name, corpus.crawls[-1].name),
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
         except dg.DagsterExecutionInterruptedError:
@@ -63,6 +63,32 @@ def materialise(workspace: str, progress: Progress) -> bool:
         except dg.DagsterError as error:  # a blocking claim, whose own type is not public
             raise SirdarError(f"{' '.join(str(error).split())}; the claim's numbers are in the UI") from error
     return ended.success
+
+
+def add_partitions(found: Sequence[Crawl], instance: dg.DagsterInstance) -> None:
+    """A partition and a materialisation of `crawl_files` for each crawl that has none, in their order."""
+    there = set(instance.get_dynamic_partitions(str(crawls.name)))
+    new = [crawl for crawl in found if crawl.name not in there]
+    instance.add_dynamic_partitions(str(crawls.name), [crawl.name for crawl in new])
+    for crawl in new:
+        instance.report_runless_asset_event(registration(crawl))
+
+
+def _is_done(corpus: Corpus, instance: dg.DagsterInstance) -> bool:
+    """Whether a run that ended well recorded the dataset of exactly these crawls and settings.
+
+    Its address covers the content of everything before it, so nothing else has to be looked at.
+    """
+    try:
+        stage = mixing.dataset(corpus)
+    except SirdarError:
+        return False
+    latest = instance.get_latest_materialization_event(dg.AssetKey("dataset"))
+    if latest is None or latest.asset_materialization is None or stage.manifest() is None:
+        return False
+    run = instance.get_run_by_id(latest.run_id)
+    place = latest.asset_materialization.metadata["dagster/uri"].value
+    return run is not None and run.is_success and place == corpus.workspace.path(stage.label)
 
 
 def opened(workspace: str) -> dg.DagsterInstance:
@@ -73,7 +99,3 @@ def opened(workspace: str) -> dg.DagsterInstance:
     if not settings.exists():
         settings.write_text(INSTANCE, encoding="utf-8")
     return dg.DagsterInstance.from_config(str(home))
-
-
-def home(workspace: str) -> Path:
-    return Workspace(workspace).local(HOME)

@@ -46,7 +46,7 @@ def search_round(number: int, *, after: list[dg.AssetsDefinition]) -> list[dg.As
         group_name="search",
         kinds={"lightgbm"},
         description=f"Weights to loss, fitted on all proxies of rounds 1 to {number}.",
-        check_specs=[claim("rank_correlation_above_chance", [*prefix, "predictor"])],
+        check_specs=[claim("rank_correlation_above_chance", [*prefix, "predictor"], blocking=False)],
     )
     def predictor(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
         from mixer.stages import run_predictor

@@ -4,19 +4,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from mixer.journal import Entry, Journal
+from mixer.trainer import Trainer
 from mixer.trial import Result, Trial
 from pipelines.errors import SettingsError, TrialError
 
 Objective = Callable[[Result], float]  # of a successful result; lower is better
-
-
-class Trainer(Protocol):
-    """Trains every trial and hands over each result as it finishes, in any order."""
-
-    def train(self, trials: Sequence[Trial], on_result: Callable[[Result], None]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,9 @@ from mixer.candidates import Candidates, Floats, Space
 from mixer.climb import Climb, RandomSearch
 from mixer.journal import read, write_whole
 from mixer.predictor import LightGBM
-from mixer.runs import Objective, Progress, Trainer, measured, no_progress, results, train_trials
+from mixer.runs import Objective, Progress, measured, no_progress, results, train_trials
 from mixer.strategy import History, Strategy
+from mixer.trainer import Trainer
 from mixer.trial import Schedule, Trial
 from pipelines.errors import StoreError, TrialError
 from pipelines.settings import Proxy, Search

@@ -23,7 +23,7 @@ from pipelines.digest import content_digest, file_digest
 from pipelines.errors import InputError
 
 TOLERANCE = 1e-9  # of weights and epochs, which are quotients of integers that are checked exactly
-FREE = frozenset((manifests.NAME, manifests.CARD, ".gitattributes"))
+FREE = frozenset((manifests.NAME, manifests.CARD, ".gitattributes", ".lease"))  # the last: of the store
 FREE_FOLDERS = frozenset((".git", ".cache"))  # of git and of the Hub's client, beside the data
 KEYS = frozenset(("name", "version", "layout", "files", "splits", "budget", "clusters", "digest"))
 FACTS = ["id", "token_count", "cluster_id"]

@@ -6,6 +6,7 @@ is in is decided exactly (ties to the smaller number), so that neither the block
 """
 
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, cast
 
 import numpy as np
@@ -46,17 +47,20 @@ def fit_centroids(
     if not np.isfinite(rows).all():
         raise InputError("vectors to cluster hold values that are not finite; the embeddings are damaged")
     wanted = num_clusters(k, len(rows))
-    fit = _fit_faiss if kmeans_library() == "faiss" else _fit_sklearn
+    fit = _fit_faiss if kmeans_library().startswith("faiss") else _fit_sklearn
     centroids = fit(rows, wanted, iterations, seed, device)
     counts = np.bincount(assign(rows, centroids)[0], minlength=len(centroids))
     return np.ascontiguousarray(centroids[counts > 0])
 
 
 def kmeans_library() -> str:
-    """`faiss` or `scikit-learn`, whichever `fit_centroids` uses here."""
-    from importlib.util import find_spec
-
-    return "faiss" if find_spec("faiss") else "scikit-learn"
+    """Name and version of the library that `fit_centroids` uses here; FAISS for CPU and GPU share their code."""
+    for name in ("faiss-cpu", "faiss-gpu", "scikit-learn"):
+        try:
+            return f"{name.removesuffix('-cpu').removesuffix('-gpu')} {version(name)}"
+        except PackageNotFoundError:
+            continue
+    raise InputError("no k-means library: install faiss-cpu, faiss-gpu or scikit-learn")
 
 
 def _fit_faiss(rows: Floats, k: int, iterations: int, seed: int, device: str) -> Floats:
@@ -133,7 +137,8 @@ def scores_by_cluster(parts: Iterable[tuple[Ints, npt.NDArray[np.floating]]], *,
     sums: npt.NDArray[np.int64] | None = None
     counts: npt.NDArray[np.int64] | None = None
     for cluster, scores in parts:
-        table = np.asarray(scores, dtype=np.float64).reshape(len(cluster), -1)
+        given = np.asarray(scores, dtype=np.float64)
+        table = given if given.ndim == 2 else given[:, None]
         if sums is None or counts is None:
             sums, counts = np.zeros((2, k, table.shape[1]), dtype=np.int64)
         for column in range(table.shape[1]):

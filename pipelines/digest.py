@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,12 @@ def digest_of(value: Any) -> str:
 
 def versions(*libraries: str) -> dict[str, str]:
     """Installed versions of the libraries that a stage's output depends on."""
-    return {name: version(name) for name in libraries}
+    return {name: _version(name) for name in libraries}
+
+
+@cache
+def _version(library: str) -> str:
+    return metadata.version(library)  # 1 ms, and the lineage asks thousands of times a run
 
 
 def file_digest(path: Path) -> str:

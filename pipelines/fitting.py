@@ -22,16 +22,6 @@ from pipelines.errors import InputError
 from pipelines.records import ID_WORDS
 from pipelines.store import Stage, aligned
 
-SCORED_SIGNALS = (
-    "edited_line_punctuation",
-    "edited_short_lines",
-    "dup_lines",
-    "edited_list_ratio",
-    "alpha_words",
-    "stop_words_own",
-)
-MANY_STOP_WORDS = 8  # more than any ramp of the score asks for
-
 
 def published(corpus: Corpus, stage: Stage, fit: Callable[[Path], dict[str, Any]]) -> Report:
     """A stage of files: `fit(folder)` writes them and returns counts, unless they are there already."""
@@ -150,8 +140,9 @@ def _fit_clusters(corpus: Corpus, folder: Path) -> dict[str, Any]:
 
     settings = corpus.settings.clusters
     centroids = read_centroids(corpus)
-    scores, documents = _fine_scores(corpus, len(centroids))
-    kept = (documents > 0) & cluster.prune(scores, settings.min_score)
+    every, documents = _fine_scores(corpus, len(centroids))
+    kept = cluster.prune(every, settings.min_score)
+    scores = np.nan_to_num(every).mean(axis=1)
     if not kept.any():
         raise InputError(f"every cluster scores below clusters.min_score = {settings.min_score}; lower it")
     merged = cluster.merge(
@@ -177,32 +168,33 @@ def _fit_clusters(corpus: Corpus, folder: Path) -> dict[str, Any]:
 
 
 def _fine_scores(corpus: Corpus, num_centroids: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean score and number of kept documents of each fine cluster, on the fit crawls."""
+    """Mean scores [k, s] and number of kept documents [k] of each fine cluster, on the fit crawls."""
+    from pipelines import cluster
+
+    count = np.zeros(num_centroids, np.int64)
+
+    def scored() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for number, values in _scored_parts(corpus):
+            np.add.at(count, number[number >= 0], 1)
+            yield number, values
+
+    return cluster.scores_by_cluster(scored(), k=num_centroids), count
+
+
+def _scored_parts(corpus: Corpus) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(fine cluster, scores) of kept documents: of each classifier, or the one from the signals."""
     from pipelines import scores as scoring
 
-    total, count = np.zeros(num_centroids), np.zeros(num_centroids, np.int64)
     paths = corpus.settings.clusters.scores
     wanted: dict[str, tuple[str, ...]] = {"fine_clusters": ("cluster",)}
-    wanted |= {"documents": ("text",)} if paths else {"signals": SCORED_SIGNALS}
+    wanted |= {"documents": ("text",)} if paths else {"signals": scoring.SCORE_COLUMNS}
     for rows in kept_parts(corpus, corpus.fit_crawls, wanted):
-        number = np.asarray(rows["cluster"])
         if paths:
             texts = rows["text"].to_pylist()
-            values = np.mean([scoring.fasttext_scores(texts, path) for path in paths], axis=0)
+            values = np.stack([scoring.fasttext_scores(texts, path) for path in paths], axis=1)
         else:
-            values = scoring.signal_score(_scored(rows))
-        there = number >= 0
-        np.add.at(total, number[there], values[there].astype(np.float64))
-        np.add.at(count, number[there], 1)
-    return total / np.maximum(count, 1), count
-
-
-def _scored(rows: pa.Table) -> pl.DataFrame:
-    """The signals that the score asks for; a language without a list of stop words loses nothing by it."""
-    frame = pl.DataFrame(pl.from_arrow(rows.select(SCORED_SIGNALS)))
-    frame = frame.rename(lambda name: name.removeprefix("edited_"))
-    own = pl.col("stop_words_own")
-    return frame.with_columns(pl.when(own < 0).then(MANY_STOP_WORDS).otherwise(own).alias("stop_words"))
+            values = scoring.signal_score(pl.DataFrame(pl.from_arrow(rows.select(scoring.SCORE_COLUMNS))))
+        yield np.asarray(rows["cluster"]), values
 
 
 def _samples(corpus: Corpus, merged: np.ndarray, per_cluster: int = 400) -> tuple[list[str], np.ndarray]:

@@ -5,6 +5,7 @@ that is added to a crawl adds parts and changes none. A stage that looks at a wh
 everything fitted or pooled) depends on the input's *content*.
 """
 
+from pathlib import Path
 from typing import Any
 
 from pipelines.corpus import Corpus
@@ -58,14 +59,8 @@ def signatures(corpus: Corpus, crawl: str) -> Stage:
 
 
 def targets(corpus: Corpus) -> Stage:
-    from pathlib import Path
-
-    settings: dict[str, Any] = {"signatures": _signature_settings(corpus), "files": {}}
-    for target in corpus.settings.targets:
-        path = Path(target.path)
-        if not path.is_file():
-            raise SettingsError(f"targets.{target.name}: no file {target.path}")
-        settings["files"][target.name] = file_digest(path)
+    files = {target.name: _file(target.path, f"targets.{target.name}") for target in corpus.settings.targets}
+    settings = {"signatures": _signature_settings(corpus), "files": files}
     return _stage(corpus, "targets", "", settings)
 
 
@@ -92,13 +87,15 @@ def embeddings(corpus: Corpus, crawl: str) -> Stage:
 
 
 def centroids(corpus: Corpus) -> Stage:
+    from pipelines.cluster import kmeans_library
+
     settings = corpus.settings.clusters.model_dump(mode="json", include={"k_init", "iterations", "sample", "seed"})
     inputs = [
         stage
         for crawl in corpus.fit_crawls
         for stage in (embeddings(corpus, crawl), verdicts(corpus, crawl), duplicates(corpus, crawl))
     ]
-    return _whole(corpus, "centroids", "", settings, inputs=inputs)
+    return _whole(corpus, "centroids", "", settings, {"k-means": kmeans_library()}, inputs)
 
 
 def fine_clusters(corpus: Corpus, crawl: str) -> Stage:
@@ -139,6 +136,7 @@ def clusters(corpus: Corpus) -> Stage:
     """One table for all crawls. What is pruned, merged and named is decided on the fitted crawls alone."""
     settings = corpus.settings.clusters.model_dump(mode="json", exclude={"k_init", "iterations", "sample", "seed"})
     settings["fit_crawls"] = list(corpus.fit_crawls)
+    settings["scores"] = [_file(path, "clusters.scores") for path in settings["scores"]]
     inputs = [
         stage
         for crawl in corpus.crawls
@@ -171,6 +169,13 @@ def encoder_settings(corpus: Corpus) -> dict[str, Any]:
 
 def gate_settings(corpus: Corpus) -> dict[str, Any]:
     return corpus.settings.embeddings.model_dump(mode="json", include={"languages", "min_words"})
+
+
+def _file(path: str, setting: str) -> str:
+    """Digest of a file that a setting names."""
+    if not Path(path).is_file():
+        raise SettingsError(f"{setting}: no file {path}")
+    return file_digest(Path(path))
 
 
 def _signature_settings(corpus: Corpus) -> dict[str, Any]:

@@ -36,8 +36,8 @@ MORE_STOP_WORDS = {
     "también tanto tiene tienen todo todos tras una unas uno unos varios vez",
     "fr": "ainsi alors après aussi autre autres aux avait avant avec bien car ces cet cette ceux chaque comme deux "
     "depuis dont elle elles encore entre est être fait fut ils jusque leur leurs lors lorsque mais même moins non "
-    "notamment nous ont ou par parfois peut peuvent plus plusieurs puis quand sans selon ses soit son sont souvent sous "
-    "très tous tout toute toutes un une vers étaient était été",
+    "notamment nous ont ou par parfois peut peuvent plus plusieurs puis quand sans selon ses soit son sont "
+    "souvent sous très tous tout toute toutes un une vers étaient était été",
 }
 
 _WORD = re.compile(rf"[^\W\d_]{{{MIN_TERM_CHARS},}}")

@@ -398,7 +398,7 @@ def vector_column(vectors: np.ndarray) -> pa.FixedSizeListArray:
 def matrix(column: pa.ChunkedArray) -> np.ndarray:
     """The [n, d] array of a vector column."""
     array = column.combine_chunks()
-    return np.asarray(array.flatten()).reshape(len(array), -1)
+    return np.asarray(array.flatten()).reshape(len(array), array.type.list_size)
 
 
 def model_cache(stage: Stage) -> Path:

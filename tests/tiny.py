@@ -97,7 +97,7 @@ def random_encoder(folder: Path, rows: list[dict[str, str]]) -> Path:
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    from pipelines import embed
+    from pipelines.models import quiet
 
     counted = Counter(word for row in rows for word in re.findall(r"[a-z]+", row["text"].lower()))
     words = [word for word, _ in counted.most_common(800)]
@@ -107,7 +107,7 @@ def random_encoder(folder: Path, rows: list[dict[str, str]]) -> Path:
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     torch.manual_seed(0)
     bert = BertModel(BertConfig(len(vocabulary), 32, 1, 2, 64, max_position_embeddings=64))
-    with embed._quiet():
+    with quiet():
         bert.save_pretrained(folder / "bert")
         BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder / "bert")
         transformer = Transformer(str(folder / "bert"), max_seq_length=64)
