@@ -22,7 +22,6 @@ build_dataset = dg.define_asset_job(
     "build_dataset",
     selection=dg.AssetSelection.all(),
     description="Raw crawls to the mixture dataset: every stage of the run's crawls, then all that spans crawls.",
-    tags={"dagster/concurrency_key": "sirdar"},
 )
 
 

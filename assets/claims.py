@@ -49,6 +49,7 @@ def keeps_plausible_share(corpus: Corpus, report: Report) -> Finding:
 
 
 def duplicate_rate_below_limit(corpus: Corpus, report: Report) -> Finding:
+    """Not nearly everything is a duplicate, as it would be of a crawl that was registered under two names."""
     counts = report.counts
     dropped = sum(counts.get("dropped", {}).values())
     judged = int(counts.get("kept", 0)) + dropped
@@ -75,6 +76,7 @@ def sizes_not_degenerate(corpus: Corpus, report: Report) -> Finding:
 
 
 def enough_trials_succeeded(corpus: Corpus, report: Report) -> Finding:
+    """No more of the round's proxies failed than `search.max_failed` allows."""
     found = evidence.trials(corpus, evidence.round_of(report.stage))
     failed = sum(trial["loss"] is None for trial in found)
     limit = corpus.settings.search.max_failed
@@ -89,6 +91,7 @@ def rank_correlation_above_chance(corpus: Corpus, report: Report) -> Finding:
 
 
 def weights_sum_to_one(corpus: Corpus, report: Report) -> Finding:
+    """The mixture found, and each beside it, is a share of one for every cluster."""
     clusters, found = evidence.mixtures(corpus)
     sums = {name: math.fsum(weights) for name, weights in found.items()}
     fits = all(len(weights) == len(clusters) and min(weights) >= 0 for weights in found.values())
@@ -129,6 +132,7 @@ def all_bytes_accounted_for(corpus: Corpus, crawl: str) -> Finding:
 
 
 def no_empty_text(corpus: Corpus, crawl: str) -> Finding:
+    """No document is without text."""
     import pyarrow.compute as pc
 
     stage = lineage.documents(corpus, crawl)

@@ -174,7 +174,7 @@ def _type_of(value: Any) -> str:
 
 
 def _escaped(value: Any) -> str:
-    text = value.hex() if isinstance(value, bytes) else str(value)
+    text = value.hex() if isinstance(value, bytes) else "" if value is None else str(value)
     text = " ".join(text[: SAMPLE_CHARS + 1].split())
     cut = text if len(text) <= SAMPLE_CHARS else text[: SAMPLE_CHARS - 3] + "..."
     for plain, written in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\\", "\\\\"), ("|", "\\|")):

@@ -84,6 +84,8 @@ def _evaluations(axes: Any, corpus: Corpus, report: Report) -> str | None:
     from pipelines.pooling import read_evaluations
 
     counts = read_evaluations(corpus)[1]
+    if not counts:
+        return None
     width = 0.8 / max(1, len(counts))
     for number, (name, documents) in enumerate(sorted(counts.items())):
         shares = np.array(documents) / max(1, sum(documents))

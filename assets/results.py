@@ -13,7 +13,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (  # n
     AssetCheckEvaluationTargetMaterializationData,
 )
 
-from assets import metadata
+from assets import claims, metadata
 from assets.claims import Finding
 from assets.partitions import crawls
 from assets.resources import CorpusResource
@@ -34,23 +34,28 @@ Read = Callable[[Corpus, str], Finding]  # a claim that reads the stage again
 
 def claim(name: str, asset: str | list[str], *, partitioned: bool = False, blocking: bool = True) -> dg.AssetCheckSpec:
     """The declaration of a claim that an asset's own body judges."""
-    key = dg.AssetKey(asset)
-    return dg.AssetCheckSpec(name, asset=key, blocking=blocking, partitions_def=crawls if partitioned else None)
+    return dg.AssetCheckSpec(
+        name,
+        asset=dg.AssetKey(asset),
+        description=getattr(claims, name).__doc__,
+        blocking=blocking,
+        partitions_def=crawls if partitioned else None,
+    )
 
 
 def by_crawl(
     context: dg.AssetExecutionContext,
     workspace: CorpusResource,
     run: Callable[[Corpus, str], Report],
-    **claims: Told,
+    **told: Told,
 ) -> Iterator[Any]:
     """Run a stage for each of the run's crawls, oldest first."""
     corpus = workspace.open(context)
-    findings: dict[str, dict[str, Finding]] = {name: {} for name in claims}
+    findings: dict[str, dict[str, Finding]] = {name: {} for name in told}
     for crawl in ordered(corpus, context.partition_keys):
         report = run(corpus, crawl)
         context.add_asset_metadata(metadata.of(corpus, report), partition_key=crawl)
-        for name, judge in claims.items():
+        for name, judge in told.items():
             findings[name][crawl] = judge(corpus, report)
     yield dg.MaterializeResult()
     for spec in context.assets_def.check_specs:
@@ -59,14 +64,14 @@ def by_crawl(
 
 
 def once(
-    context: dg.AssetExecutionContext, workspace: CorpusResource, run: Callable[[Corpus], Report], **claims: Told
+    context: dg.AssetExecutionContext, workspace: CorpusResource, run: Callable[[Corpus], Report], **told: Told
 ) -> Materialised:
     """Run a stage that spans all crawls."""
     corpus = workspace.open(context)
     report = run(corpus)
     return dg.MaterializeResult(
         metadata=metadata.of(corpus, report),
-        check_results=[result(name, judge(corpus, report)) for name, judge in claims.items()],
+        check_results=[result(name, judge(corpus, report)) for name, judge in told.items()],
         data_version=dg.DataVersion(report.content) if report.content else None,
     )
 

@@ -27,6 +27,7 @@ app.add_typer(settings_app, name="settings")
 app.add_typer(export_app, name="export")
 app.add_typer(mix_app, name="mix")
 
+INTERRUPTED = 130  # the exit code that typer gives to Ctrl-C
 console = Console(stderr=True)  # progress and errors; results go to standard output
 output = Console()
 
@@ -36,10 +37,6 @@ PresetOption = Annotated[str | None, typer.Option("--preset", help="demo, laptop
 SetOption = Annotated[list[str], typer.Option("--set", help="section.key=value, on top of the preset; repeatable.")]
 FileOption = Annotated[Path | None, typer.Option("--settings", help="TOML file with a preset and what differs.")]
 TargetOption = Annotated[list[str], typer.Option("--target", help="name=file.jsonl of held-out documents; repeatable.")]
-
-
-class Failure(Exception):
-    """The command ends with this exit code; everything was said."""
 
 
 def main() -> None:
@@ -54,9 +51,10 @@ def main() -> None:
             raise
         console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("stopped; run the same command again to go on from here")
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            console.print("stopped; run the same command again to go on from here")
+        raise
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -107,9 +105,9 @@ def build(
     if dry_run:
         _say_plan(Corpus(place, configuration.resolved(chosen)), list(inputs or ()), crawl)
         return
-    keep(place, chosen)
     if inputs:
         register(place, crawl, inputs)
+    keep(place, chosen)
     with Bars(console) as bars:
         corpus = Corpus(place, configuration.resolved(chosen), bars)
         if not corpus.crawls:
@@ -169,9 +167,11 @@ MEANINGS = {
 }
 for _step in STEPS:
     if _step.scope != "round":
-        _text = f"{MEANINGS[_step.name]}\n\nExample: sirdar {_step.command} -w workspace"
-        _where = mix_app if _step.name in ("mixture", "comparison") else app
-        _where.command(_step.command, help=_text)(_stage_command(_step))
+        _of_mix = _step.name in ("mixture", "comparison")
+        _text = f"{MEANINGS[_step.name]}\n\nExample: sirdar {'mix ' * _of_mix}{_step.command} -w workspace"
+        if _of_mix:
+            mix_app.command(_step.command, help=_text)(_stage_command(_step))
+        app.command(_step.command, help=_text, hidden=_of_mix)(_stage_command(_step))
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -258,7 +258,10 @@ def settings_show(
 
 @settings_app.command("presets")
 def settings_presets() -> None:
-    """The presets."""
+    """The presets to start from.
+
+    Example: sirdar settings presets
+    """
     for name in configuration.presets():
         output.print(name)
 
@@ -281,7 +284,10 @@ def mix_search(workspace: WorkspaceOption = "workspace") -> None:
 
 @mix_app.command("show")
 def mix_show(workspace: WorkspaceOption = "workspace") -> None:
-    """The found mixture beside the baselines, and what the comparison showed."""
+    """The found mixture beside the baselines, and what the comparison showed.
+
+    Example: sirdar mix show -w ws
+    """
     _say_result(opened(workspace))
 
 
@@ -366,19 +372,10 @@ def ui(
     if not home.is_dir():
         raise SirdarError(f"{workspace} was not built through Dagster; `sirdar demo` does, or `dg dev`")
     environment = {**os.environ, "DAGSTER_HOME": str(home), "SIRDAR_WORKSPACE": str(Path(workspace).resolve())}
-    arguments = [
-        sys.executable,
-        "-m",
-        "dagster_webserver",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-        "-m",
-        "assets.definitions",
-    ]
+    # Not the web server alone: what is launched from it waits for the daemon that `dagster dev` starts beside it.
+    server = ["-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-m", "assets.definitions"]
     console.print(f"http://127.0.0.1:{port}  (Ctrl-C ends it)")
-    os.execve(sys.executable, arguments, environment)
+    os.execve(sys.executable, [sys.executable, *server], environment)
 
 
 def _cache() -> Path:

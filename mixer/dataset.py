@@ -8,7 +8,7 @@ the engine's group-by, as many shards a pass as the memory setting holds. Each s
 import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -44,6 +44,7 @@ class Candidates:
     num_bytes: np.ndarray
     validation: np.ndarray
     texts: np.ndarray  # ID_WORDS: digests of the texts after edits
+    num_outside: int = field(kw_only=True)  # documents with tokens and in no cluster
 
 
 def write_dataset(corpus: Corpus, found: Mapping[str, Any], comparison: Mapping[str, Any] | None) -> Report:
@@ -52,23 +53,33 @@ def write_dataset(corpus: Corpus, found: Mapping[str, Any], comparison: Mapping[
     stage = mixing.dataset(corpus)
     if corpus.workspace.exists(*stage.steps, manifests.NAME):
         manifest = manifests.read(_bytes_of(stage, manifests.NAME))
+        if corpus.workspace.names(*stage.steps, MAKING):  # killed between the manifest and the tidying
+            corpus.workspace.delete(*stage.steps, MAKING)
         return corpus.report(stage, _told(manifest), started, parts=len(manifest["files"]), todo=0)
     with stage.lease():
         candidates = _candidates(corpus)
         train = np.flatnonzero(~candidates.validation)
         selection = _selected(corpus, candidates, train, found["weights"])
         held, num_seen = _held_out(candidates, train, corpus.settings.dataset.seed)
-        files = _written(corpus, stage, candidates, {"train": train[selection.rows], "validation": held})
+        drawn: dict[Split, np.ndarray] = {"train": train[selection.rows], "validation": held}
+        files, reused = _written(corpus, stage, candidates, drawn)
         notes = [f"{num_seen} held-out documents left out, since their text after edits also stands in training."]
         manifest = _manifest(
-            corpus, stage, files, selection, found, comparison=comparison, notes=notes if num_seen else []
+            corpus,
+            stage,
+            files,
+            selection,
+            found,
+            funnel=_funnel(corpus, candidates),
+            comparison=comparison,
+            notes=notes if num_seen else [],
         )
         with corpus.workspace.writing(*stage.steps, manifests.CARD) as file:
             file.write(card(manifest).encode())
         with corpus.workspace.writing(*stage.steps, manifests.NAME) as file:
             file.write(manifests.written(manifest))
         corpus.workspace.delete(*stage.steps, MAKING)
-    return corpus.report(stage, _told(manifest), started, parts=len(files), todo=len(files))
+    return corpus.report(stage, _told(manifest), started, parts=len(files), todo=len(files) - reused)
 
 
 def _told(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,10 +102,11 @@ def _candidates(corpus: Corpus) -> Candidates:
     from pipelines.pooling import pooled_parts
 
     _, merged = read_clusters(corpus)
-    parts, columns = [], []
+    parts, columns, num_outside = [], [], 0
     for ordinal, (crawl, part, rows) in enumerate(pooled_parts(corpus, merged, ("num_bytes", "text_digest"))):
         parts.append((crawl, part))
         pooled = np.flatnonzero(np.asarray(rows["bucket"]) >= 0)
+        num_outside += int((np.asarray(rows["num_tokens"]) > 0).sum()) - len(pooled)
         mine = rows.take(pooled)
         raw = b"".join(mine["id"].to_pylist())
         columns.append(
@@ -105,7 +117,8 @@ def _candidates(corpus: Corpus) -> Candidates:
                 np.frombuffer(b"".join(mine["text_digest"].to_pylist()), ID_WORDS),
             )
         )
-    return Candidates(tuple(parts), *(np.concatenate(column) for column in zip(*columns, strict=True)))
+    arrays = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return Candidates(tuple(parts), *arrays, num_outside=num_outside)
 
 
 def _selected(corpus: Corpus, candidates: Candidates, train: np.ndarray, weights: Sequence[float]) -> Selection:
@@ -134,8 +147,8 @@ class _Shard:
 
 def _written(
     corpus: Corpus, stage: Stage, candidates: Candidates, drawn: Mapping[Split, np.ndarray]
-) -> list[ShardFile]:
-    """All shards; `drawn` are the candidates of each split in their final order."""
+) -> tuple[list[ShardFile], int]:
+    """All files, and how many were there already; `drawn` are the candidates of each split in their final order."""
     settings = corpus.settings
     layout: Layout = settings.dataset.format
     size = min(settings.dataset.shard_bytes, NANOCHAT_CHARS) if layout == "nanochat" else settings.dataset.shard_bytes
@@ -157,8 +170,9 @@ def _written(
     for start in range(0, len(todo), per_pass):
         _shuffle(corpus, stage, candidates, rows, number, todo[start : start + per_pass])
         corpus.progress.advance(len(todo[start : start + per_pass]), 0)
-    files = [corpus.workspace.read_json(*stage.steps, MAKING, f"{shard.number}.json") for shard in shards]
-    return [ShardFile(**{**file, "columns": tuple(file["columns"])}) for listed in files for file in listed]
+    listed = [corpus.workspace.read_json(*stage.steps, MAKING, f"{shard.number}.json") for shard in shards]
+    reused = sum(len(files) for shard, files in zip(shards, listed, strict=True) if str(shard.number) in made)
+    return [ShardFile(**{**file, "columns": tuple(file["columns"])}) for files in listed for file in files], reused
 
 
 def _held_out(candidates: Candidates, train: np.ndarray, seed: int) -> tuple[np.ndarray, int]:
@@ -292,6 +306,7 @@ def _manifest(
     selection: Selection,
     found: Mapping[str, Any],
     *,
+    funnel: Sequence[Mapping[str, Any]],
     comparison: Mapping[str, Any] | None,
     notes: Sequence[str],
 ) -> dict[str, Any]:
@@ -313,7 +328,7 @@ def _manifest(
         selection=selection.report,
         cluster_names=names,
         baselines=found["others"],
-        funnel=_funnel(corpus),
+        funnel=funnel,
         settings=settings,
         inputs=_inputs(corpus, stage),
         models=_models(corpus),
@@ -330,8 +345,8 @@ def _tallied(stage: Stage, attributions: Mapping[str, str]) -> dict[str, Any]:
     return manifests.tallied(tables, attributions)
 
 
-def _funnel(corpus: Corpus) -> list[dict[str, Any]]:
-    """read, kept, dropped and errors of the stages that drop documents, over all crawls."""
+def _funnel(corpus: Corpus, candidates: Candidates) -> list[dict[str, Any]]:
+    """read, kept, dropped and errors of the stages that drop documents, over all crawls, and of the pools."""
     from pipelines.corpus import added
 
     rows = []
@@ -346,7 +361,13 @@ def _funnel(corpus: Corpus) -> list[dict[str, Any]]:
                 "errors": counts.get("errors", {}),
             }
         )
-    return rows
+    read, pooled = rows[-1]["kept"], len(candidates.ids)
+    dropped = {
+        "not_embedded_or_pruned": candidates.num_outside,
+        "no_tokens": read - pooled - candidates.num_outside,
+    }
+    some = {reason: count for reason, count in dropped.items() if count}
+    return [*rows, {"stage": "pools", "read": read, "kept": pooled, "dropped": some, "errors": {}}]
 
 
 def _inputs(corpus: Corpus, stage: Stage) -> dict[str, str]:

@@ -18,18 +18,15 @@ def run_demo(folder: Path, console: Console) -> None:
 
     The process is Dagster's side of the program, which the command must not import (assets sit above mixer).
     """
-    console.print("writing two small crawls: Wikipedia leads in three languages, and Python's documentation")
+    console.print("writing two small crawls: Wikipedia leads in three languages, Python documentation")
     written = write_demo_crawls(folder / "crawls", cache=folder / "cache")
     workspace = Workspace(str(folder.resolve()))
     targets = [f"{path.stem}={path}" for path in (written.narrow, written.broad)]
     keep(workspace, choose(workspace, None, preset="demo", changes=(), targets=targets))
     for crawl in written.crawls:
         register(workspace, crawl.name, [str(crawl)])
-    environment = {
-        **os.environ,
-        "SIRDAR_WORKSPACE": workspace.root,
-        "DAGSTER_HOME": str(Path(workspace.root) / ".dagster"),
-    }
-    ended = subprocess.run([sys.executable, "-m", "assets.run"], env=environment, check=False)
+    # SIRDAR_WORKSPACE is read when the definitions load: it names the settings that say how many rounds there are.
+    environment = {**os.environ, "SIRDAR_WORKSPACE": workspace.root}
+    ended = subprocess.run([sys.executable, "-m", "assets.run", workspace.root], env=environment, check=False)
     if ended.returncode:
         sys.exit(ended.returncode)

@@ -187,10 +187,10 @@ def unneeded(corpus: Corpus) -> list[tuple[str, int]]:
             if workspace.exists(*place):
                 needed |= set(workspace.read_json(*place).get("inputs", {}))
     found: list[tuple[str, int]] = []
-    for name in (*CORPUS_STAGES, "search", "mixture", "comparison"):
+    for name in (*CORPUS_STAGES, "mixture", "comparison"):
         labels = [f"{name}/{digest}" for digest in workspace.names(name)]
         found += [(label, 0) for label in labels if label not in needed]
-    for name in CRAWL_STAGES:
+    for name in (*CRAWL_STAGES, "search"):  # searches lie under their names, as the others under their crawls
         for crawl in workspace.names(name):
             labels = [f"{name}/{crawl}/{digest}" for digest in workspace.names(name, crawl)]
             found += [(label, 0) for label in labels if label not in needed]

@@ -9,6 +9,7 @@ from importlib import import_module
 from itertools import groupby
 from typing import Any
 
+from mixer.lineage import objective_target
 from pipelines.corpus import Corpus, Report
 
 
@@ -67,5 +68,6 @@ def planned(corpus: Corpus) -> Iterator[tuple[Step, tuple[Any, ...]]]:
 
 
 def build(corpus: Corpus) -> list[Report]:
-    """Run the whole job, or what is missing of it."""
+    """Run the whole job, or what is missing of it; one that could not end for want of a target does not begin."""
+    objective_target(corpus)
     return [step.run(corpus, *arguments) for step, arguments in planned(corpus)]

@@ -5,18 +5,20 @@ from typing import Any
 from pipelines import lineage
 from pipelines.corpus import Corpus
 from pipelines.digest import versions
-from pipelines.errors import SettingsError
+from pipelines.errors import SettingsError, StoreError
+from pipelines.settings import Search
 from pipelines.store import Recipe, Stage
 
 VERSIONS = {"search": 1, "mixture": 1, "comparison": 1, "dataset": 1}
+COMMANDS = {"mixture": "mix mixture", "comparison": "mix comparison"}  # those not named like their stage
 
 
 def search(corpus: Corpus) -> Stage:
     """Folder of one search: candidates, journal, fits. Its trials follow from pools, targets, proxy and settings."""
     settings = corpus.settings
     asked = {
-        "search": settings.search.model_dump(
-            mode="json", exclude={"final_seeds", "final_tokens", "final_mixtures", "max_failed", "name"}
+        "search": search_settings(corpus).model_dump(
+            mode="json", exclude={"final_seeds", "final_tokens", "final_mixtures", "max_failed", "name", "objective"}
         ),
         "proxy": settings.proxy.model_dump(mode="json"),
         "objective": objective_target(corpus),
@@ -26,14 +28,28 @@ def search(corpus: Corpus) -> Stage:
     return _stage(corpus, "search", settings.search.name, asked, versions("torch", "lightgbm"), inputs)
 
 
+def search_settings(corpus: Corpus) -> Search:
+    """Those of the search; where the dataset has a budget, with a cap on repetition no looser than the dataset's.
+
+    Without that a search could find, and a comparison praise, what the export then has to cut.
+    """
+    settings = corpus.settings
+    if not settings.dataset.tokens:
+        return settings.search  # the export takes as many tokens as leave the mixture as it is
+    cap = min(settings.search.max_epochs, settings.dataset.max_epochs)
+    return settings.search.model_copy(update={"max_epochs": cap})
+
+
 def mixture(corpus: Corpus) -> Stage:
     return _stage(corpus, "mixture", "", {}, {}, {"search": search(corpus).recipe.digest})
 
 
 def comparison(corpus: Corpus) -> Stage:
-    settings = corpus.settings.search.model_dump(
-        mode="json", include={"final_seeds", "final_tokens", "final_mixtures", "tokens", "seed"}
-    )
+    asked = {"final_seeds", "final_tokens", "final_mixtures", "tokens", "seed"}
+    settings = {
+        **corpus.settings.search.model_dump(mode="json", include=asked),
+        "proxy": corpus.settings.proxy.model_dump(mode="json"),
+    }
     inputs = {
         "mixture": _content(mixture(corpus)),
         "pools": _content(lineage.pools(corpus)),
@@ -46,6 +62,9 @@ def dataset(corpus: Corpus) -> Stage:
     """`dataset/<name>/<version>`: the version is the digest of all that went into it."""
     settings = corpus.settings.dataset.model_dump(mode="json", exclude={"name"})
     stages = [mixture(corpus), comparison(corpus), lineage.pools(corpus), lineage.clusters(corpus)]
+    # Pools hold token ids alone; a shard also has texts, addresses, licences and languages.
+    columns = (lineage.documents, lineage.edits, lineage.signals)
+    stages += [column(corpus, crawl.name) for crawl in corpus.crawls for column in columns]
     inputs = {stage.label: _content(stage) for stage in stages}
     return _stage(corpus, "dataset", corpus.settings.dataset.name, settings, versions("pyarrow"), inputs)
 
@@ -66,6 +85,9 @@ def objective_target(corpus: Corpus) -> str:
 
 
 def _content(stage: Stage) -> str:
+    name = stage.recipe.stage
+    if name in COMMANDS and stage.manifest() is None:
+        raise StoreError(f"{stage.label} is not there yet; run `sirdar {COMMANDS[name]}` first")
     return str(stage.finished()["content"])
 
 

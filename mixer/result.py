@@ -1,5 +1,6 @@
 """What a finished job has found, told to a person."""
 
+import math
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -26,7 +27,8 @@ def say(corpus: Corpus, console: Console) -> None:
     console.print(mixture_table([escape(name) for name in found["clusters"]], mixtures, epochs))
     console.print()
     losses = {
-        "found" if name == "search" else name: (one["mean"], one["spread"]) for name, one in judged["mixtures"].items()
+        "found" if name == "search" else name: (_number(one["mean"]), _number(one["spread"]))
+        for name, one in judged["mixtures"].items()
     }
     console.print(losses_table(f"{judged['target']} ({len(judged['seeds'])} paired seeds)", losses))
     for verdict in judged["verdicts"]:
@@ -35,6 +37,11 @@ def say(corpus: Corpus, console: Console) -> None:
     if nearest is not None and nearest["outcome"] != "beats":
         console.print("[bold]The search does not beat `nearest`, which needs no training, on this target.[/]")
     _say_dataset(corpus, console, manifest, place)
+
+
+def _number(value: float | None) -> float:
+    """Of one seed there is no spread, and of failed runs no mean."""
+    return math.nan if value is None else value
 
 
 def _say_dataset(corpus: Corpus, console: Console, manifest: dict[str, Any], place: str) -> None:

@@ -1,6 +1,6 @@
 """The mixer half, one function per stage: search rounds, the mixture, the comparison, the dataset.
 
-A search lives in one local folder (journal, candidates, fits); everything in it resumes by running again.
+A search lives in one folder (journal, candidates, fits); everything in it resumes by running again.
 """
 
 import atexit
@@ -8,22 +8,25 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
+from mixer import journal
 from mixer import lineage as mixing
 from mixer.comparison import compare
 from mixer.data import Evaluation
 from mixer.dataset import write_dataset
-from mixer.runs import Progress, loss_on
-from mixer.search import MixtureSearch
+from mixer.place import JOURNAL, Place, mirror, working
+from mixer.runs import Progress, loss_on, measured
+from mixer.search import MixtureSearch, Recommendation
 from mixer.trainer import ProcessTrainer
 from mixer.trial import Schedule
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
+from pipelines.errors import SettingsError, StoreError
 from pipelines.fitting import read_clusters
 from pipelines.pooling import open_pool, read_evaluations
 from pipelines.store import Stage
@@ -39,12 +42,7 @@ def run_round(corpus: Corpus, number: int) -> Report:
         search.propose_round(number)
         search.train_round(number, _trainer(corpus, SEARCH), watch)
 
-    return _trained(
-        corpus,
-        f"round {number}",
-        corpus.settings.search.rounds[number - 1],
-        train,
-    )
+    return _trained(corpus, f"round {number}", {number}, corpus.settings.search.rounds[number - 1], train)
 
 
 def run_predictor(corpus: Corpus, number: int) -> Report:
@@ -52,10 +50,12 @@ def run_predictor(corpus: Corpus, number: int) -> Report:
     started = time.monotonic()
     stage = mixing.search(corpus)
     corpus.progress.begin(f"predictor {number}", corpus.settings.search.name, total=1, done=0)
-    with stage.lease():
-        found = _search(corpus, stage).fit_round(number)
+    with stage.lease(), working(stage) as place:
+        found = _search(corpus, place.folder).fit_round(number)
     corpus.progress.advance(1, 0)
-    counts = {"runs": found["num_runs"], "best_measured": found["best_measured"], "predicted": found["predicted"]}
+    counts = {"runs": found["num_runs"], "best_measured": found["best_measured"]}
+    if found.get("predicted") is not None:
+        counts["predicted"] = found["predicted"]
     told = {"rows": 0, "content": digest_of(found)[:32], "counts": counts}
     return corpus.report(stage, told, started, parts=1, todo=1, name=f"predictor {number}")
 
@@ -66,37 +66,23 @@ def run_mixture(corpus: Corpus) -> Report:
     manifest = stage.manifest()
     if manifest is not None:
         return corpus.report(stage, manifest, time.monotonic(), parts=1, todo=0)
-    settings = corpus.settings.search
+    rounds = corpus.settings.search.rounds
     started = time.monotonic()
 
     def train(search: MixtureSearch, watch: Watch) -> None:
+        if not (search.folder / "fits" / f"round-{len(rounds)}.json").exists():
+            raise StoreError(f"round {len(rounds)} of the search is not done yet; run `sirdar mix search` first")
         search.train_rules(_trainer(corpus, SEARCH), watch)
         search.train_random(_trainer(corpus, SEARCH), watch)
 
-    _trained(
-        corpus,
-        "baselines",
-        4 + sum(settings.rounds) - settings.rounds[0],
-        train,
-    )
-    place = mixing.search(corpus)
-    with place.lease(), stage.lease(), tempfile.TemporaryDirectory(prefix="sirdar-") as folder:
-        found = _search(corpus, place).recommend().to_json()
-        weights = found["schedule"]["phases"][0]["weights"]
-        others = {name: schedule["phases"][0]["weights"] for name, schedule in found["others"].items()}
-        table, _ = read_clusters(corpus)
-        told = {
-            "objective": mixing.objective_target(corpus),
-            "schedule": found["schedule"],
-            "weights": weights,
-            "predicted": found["predicted"],
-            "spread": found["spread"],
-            "others": others,
-            "clusters": table["name"].to_pylist(),
-        }
-        path = Path(folder) / "mixture.json"
-        path.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        manifest = stage.publish({"mixture.json": path}, counts={"clusters": len(weights), "found": _largest(told)})
+    num_rules = 4
+    _trained(corpus, "baselines", {0, len(rounds) + 1}, num_rules + sum(rounds) - rounds[0], train)
+    searched = mixing.search(corpus)
+    with searched.lease(), working(searched) as place:
+        told = _mixture(corpus, _search(corpus, place.folder).recommend())
+    counts = {"clusters": len(told["weights"]), "found": _largest(told)}
+    with stage.lease():
+        manifest = _published(stage, "mixture.json", told, counts)
     return corpus.report(stage, manifest, started, parts=1, todo=1)
 
 
@@ -104,34 +90,27 @@ def run_comparison(corpus: Corpus) -> Report:
     """Train the found mixture and the others with paired seeds, and judge them on documents no search saw."""
     started = time.monotonic()
     stage = mixing.comparison(corpus)
+    found = read_mixture(corpus)
+    schedules = _compared(corpus, found)
     manifest = stage.manifest()
     todo = int(manifest is None)
     if manifest is None:
-        found = read_mixture(corpus)
-        target = found["objective"]
-        schedules = {
-            name: Schedule.static(weights, corpus.settings.search.tokens)
-            for name, weights in {"search": found["weights"], **found["others"]}.items()
-            if name == "search" or name in corpus.settings.search.final_mixtures
-        }
-        total = len(schedules) * corpus.settings.search.final_seeds
-        with stage.lease(), tempfile.TemporaryDirectory(prefix="sirdar-") as folder:
-            place = stage.workspace.local(*stage.steps)
+        with stage.lease(), working(stage) as place:
             judged = compare(
-                place,
+                place.folder,
                 schedules,
                 proxy=corpus.settings.proxy,
                 settings=corpus.settings.search,
                 data=f"{mixing.data_digest(corpus)}-{FINAL}",
                 trainer=_trainer(corpus, FINAL),
-                objective=loss_on(_name(FINAL, target)),
-                progress=_watching(corpus, "comparison", total),
+                objective=loss_on(_name(FINAL, found["objective"])),
+                progress=_watching(
+                    corpus, "comparison", place, len(schedules) * corpus.settings.search.final_seeds, _num_done(place)
+                ),
             ).to_json()
-            path = Path(folder) / "result.json"
-            path.write_text(json.dumps({"target": target, **judged}, indent=1, sort_keys=True), encoding="utf-8")
             outcomes = {f"against {one['other']}": one["outcome"] for one in judged["verdicts"]}
-            manifest = stage.publish({"result.json": path}, counts=outcomes)
-        _close_trainers()
+            manifest = _published(stage, "result.json", {"target": found["objective"], **judged}, outcomes)
+        close_trainers()
     return corpus.report(stage, manifest, started, parts=1, todo=todo)
 
 
@@ -165,6 +144,41 @@ def _evidence(corpus: Corpus) -> dict[str, Any]:
     }
 
 
+def _mixture(corpus: Corpus, found: Recommendation) -> dict[str, Any]:
+    """What mixture.json holds."""
+    table, _ = read_clusters(corpus)
+    told = found.to_json()
+    return {
+        "objective": mixing.objective_target(corpus),
+        "schedule": told["schedule"],
+        "weights": list(found.schedule.weights),
+        "predicted": told["predicted"],
+        "spread": told["spread"],
+        "others": {name: list(schedule.weights) for name, schedule in found.others.items()},
+        "clusters": table["name"].to_pylist(),
+    }
+
+
+def _compared(corpus: Corpus, found: Mapping[str, Any]) -> dict[str, Schedule]:
+    """The mixture found, as `search`, and those that the settings name; SettingsError for one that is not there."""
+    wanted = corpus.settings.search.final_mixtures
+    unknown = [name for name in wanted if name not in found["others"]]
+    if unknown or not wanted:
+        raise SettingsError(
+            f"search.final_mixtures = {list(wanted)}: {', '.join(unknown) or 'nothing'} to compare with;"
+            f" name some of {', '.join(found['others'])}"
+        )
+    weights = {"search": found["weights"], **{name: found["others"][name] for name in wanted}}
+    return {name: Schedule.static(row, corpus.settings.search.tokens) for name, row in weights.items()}
+
+
+def _published(stage: Stage, name: str, told: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="sirdar-") as folder:
+        path = Path(folder) / name
+        path.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        return stage.publish({name: path}, counts=counts)
+
+
 def _largest(found: Mapping[str, Any]) -> str:
     ranked = sorted(zip(found["weights"], found["clusters"], strict=True), reverse=True)
     return ", ".join(f"{name} {100 * weight:.0f} %" for weight, name in ranked[:3])
@@ -174,49 +188,88 @@ def _largest(found: Mapping[str, Any]) -> str:
 # One search in its folder
 
 
-def _search(corpus: Corpus, stage: Stage) -> MixtureSearch:
+def _search(corpus: Corpus, folder: Path) -> MixtureSearch:
     target = mixing.objective_target(corpus)
     _, shares = read_evaluations(corpus)
-    counts = open_pool(corpus).num_tokens["train"]
+    counts = tuple(open_pool(corpus).num_tokens["train"].tolist())
+    settings = mixing.search_settings(corpus)
+    _check_searchable(corpus, counts, shares[target])
     return MixtureSearch(
-        folder=stage.workspace.local(*stage.steps),
-        token_counts=tuple(counts.tolist()),
+        folder=folder,
+        token_counts=counts,
         nearest=tuple(float(count) for count in shares[target]),
         proxy=corpus.settings.proxy,
-        settings=corpus.settings.search,
+        settings=settings,
         data=f"{mixing.data_digest(corpus)}-{SEARCH}",
         objective=loss_on(_name(SEARCH, target)),
         budget_tokens=corpus.settings.dataset.tokens,
     )
 
 
+def _check_searchable(corpus: Corpus, counts: Sequence[int], nearest: Sequence[int]) -> None:
+    """SettingsError for what would otherwise end the search only after hours of training."""
+    target, settings = mixing.objective_target(corpus), corpus.settings
+    empty = [number for number, count in enumerate(counts) if not count]
+    if empty:
+        names = read_clusters(corpus)[0]["name"].to_pylist()
+        raise SettingsError(
+            f"no training tokens in {', '.join(names[number] for number in empty)}: too small a cluster;"
+            " lower clusters.k (or raise clusters.distance), or lower tokens.validation"
+        )
+    if not any(nearest):
+        raise SettingsError(
+            f"no document of target {target!r} (its search half) falls into any cluster that was kept;"
+            " lower clusters.min_score, or take a target that the crawl is about"
+        )
+    most = mixing.search_settings(corpus).max_epochs * sum(counts)
+    if settings.dataset.tokens > most:
+        raise SettingsError(
+            f"dataset.tokens = {settings.dataset.tokens:,}, but the crawls hold {sum(counts):,} training tokens,"
+            f" which dataset.max_epochs = {settings.dataset.max_epochs:g} and search.max_epochs ="
+            f" {settings.search.max_epochs:g} make {most:,.0f} at most; lower dataset.tokens, or raise them"
+        )
+
+
 def _trained(
     corpus: Corpus,
     name: str,
+    rounds: set[int],
     total: int,
     train: Callable[[MixtureSearch, Watch], None],
 ) -> Report:
+    """Run `train` in the search's folder; what is told is of the trials of `rounds`, `total` of them."""
     started = time.monotonic()
     stage = mixing.search(corpus)
-    with stage.lease():
-        search = _search(corpus, stage)
-        train(search, _watching(corpus, name, total))
-        lines = [json.loads(line) for line in search.journal.read_text(encoding="utf-8").splitlines()]
-    losses = [
-        line["result"]["losses"][_name(SEARCH, mixing.objective_target(corpus))]["nats"]
-        for line in lines
-        if not line["result"].get("error")
-    ]
-    counts = {"trials": len(lines), "failed": len(lines) - len(losses), "best_loss": min(losses, default=math.nan)}
-    told = {"rows": 0, "content": digest_of([line["result"]["key"] for line in lines])[:32], "counts": counts}
-    return corpus.report(stage, told, started, parts=total, todo=total, name=name)
+    with stage.lease(), working(stage) as place:
+        search = _search(corpus, place.folder)
+        done = len(_losses(search, rounds))
+        train(search, _watching(corpus, name, place, total, done))
+        losses = _losses(search, rounds)
+    finite = [loss for loss in losses.values() if math.isfinite(loss)]
+    counts: dict[str, Any] = {"trials": len(losses), "failed": len(losses) - len(finite)}
+    if finite:
+        counts["best_loss"] = min(finite)
+    # Trials finish in any order, and one mixture may be a trial of two rounds: sorted keys say what was trained.
+    told = {"rows": 0, "content": digest_of(sorted(losses))[:32], "counts": counts}
+    return corpus.report(stage, told, started, parts=len(losses), todo=len(losses) - done, name=name)
 
 
-def _watching(corpus: Corpus, name: str, total: int) -> Watch:
-    corpus.progress.begin(name, corpus.settings.search.name, total=total, done=0)
+def _losses(search: MixtureSearch, rounds: set[int]) -> dict[str, float]:
+    """Key -> loss of the journal's trials of these rounds; NaN: failed."""
+    entries = (entry for entry in journal.read(search.journal) if entry.trial.round in rounds)
+    return {entry.result.key: measured(entry.result, search.objective) for entry in entries}
+
+
+def _num_done(place: Place) -> int:
+    return len(journal.read(place.folder / JOURNAL))
+
+
+def _watching(corpus: Corpus, name: str, place: Place, total: int, done: int) -> Watch:
+    corpus.progress.begin(name, corpus.settings.search.name, total=total, done=done)
 
     def watch(progress: Progress) -> None:
         corpus.progress.advance(1, 0)
+        place.keep()
 
     return watch
 
@@ -225,29 +278,32 @@ def _watching(corpus: Corpus, name: str, total: int) -> Watch:
 # Trainers
 
 
-_TRAINERS: dict[str, ProcessTrainer] = {}
+_TRAINERS: dict[tuple[str, ...], ProcessTrainer] = {}
 
 
 def _trainer(corpus: Corpus, split: str) -> ProcessTrainer:
     """One trainer for all rounds of a process: its children take seconds to import torch."""
-    key = f"{mixing.data_digest(corpus)}-{split}-{corpus.settings.engine!r}"
+    stage = mixing.search(corpus)
+    key = (corpus.workspace.root, stage.label, split, repr(corpus.settings.engine))
     if key not in _TRAINERS:
-        _close_trainers()
+        close_trainers()
         pool = open_pool(corpus)
-        if not _TRAINERS:
-            atexit.register(_close_trainers)
+        atexit.unregister(close_trainers)
+        atexit.register(close_trainers)
+        folder = corpus.workspace.local(*stage.steps) if corpus.workspace.is_local else mirror(stage)
         _TRAINERS[key] = ProcessTrainer(
             [pool.tokens(bucket, "train") for bucket in range(pool.num_buckets)],
             _evaluations(corpus, split),
             vocabulary=pool.vocabulary,
             workers=corpus.settings.engine.workers,
             device=corpus.settings.engine.device,
-            checkpoints=corpus.workspace.local(*mixing.search(corpus).steps, "checkpoints"),
+            checkpoints=folder / "checkpoints",
         )
     return _TRAINERS[key]
 
 
-def _close_trainers() -> None:
+def close_trainers() -> None:
+    """End the training processes that this one keeps for its next round."""
     for trainer in _TRAINERS.values():
         trainer.close()
     _TRAINERS.clear()

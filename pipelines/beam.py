@@ -99,9 +99,11 @@ class _Emit(beam.DoFn):  # type: ignore[misc]
 
     def process(self, item: str) -> Iterator[tuple[int, Any]]:
         local = _LOCAL[self.key]
+        if local.failures:
+            return
         try:
             yield from local.first(item)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             local.failures.append(error)
 
 
@@ -115,7 +117,7 @@ class _Reduce(beam.DoFn):  # type: ignore[misc]
             return
         try:
             local.then(group[0], list(group[1]))
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             local.failures.append(error)
 
 

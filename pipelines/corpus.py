@@ -54,6 +54,7 @@ class Corpus:
     workspace: Workspace
     settings: Settings
     progress: Progress = field(default_factory=Silent, compare=False)
+    addresses: dict[tuple[str, ...], Stage] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @cached_property
     def crawls(self) -> tuple[Crawl, ...]:
@@ -70,7 +71,11 @@ class Corpus:
     @property
     def fit_crawls(self) -> tuple[str, ...]:
         """The crawls that clusters and tokeniser are fitted on: those of the settings, else the first."""
-        return self.settings.clusters.fit_crawls or tuple(crawl.name for crawl in self.crawls[:1])
+        known = [crawl.name for crawl in self.crawls]
+        unknown = sorted(set(self.settings.clusters.fit_crawls) - set(known))
+        if unknown:
+            raise SettingsError(f"clusters.fit_crawls: no crawl {unknown[0]!r}; there are: {', '.join(known)}")
+        return self.settings.clusters.fit_crawls or tuple(known[:1])
 
     def run(
         self,

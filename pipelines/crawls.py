@@ -9,7 +9,10 @@ import fsspec
 from pipelines.errors import InputError
 from pipelines.store import Workspace
 
-CRAWL_FILES = (".warc", ".warc.gz", ".wet", ".wet.gz", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".parquet")
+CRAWL_FILES = (
+    ".warc", ".warc.gz", ".wet", ".wet.gz", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".json.zst",
+    ".parquet",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def listed(inputs: Sequence[str]) -> dict[str, tuple[str, int]]:
             matches = [(path, path.rsplit("/", 1)[-1])]
         else:
             raise InputError(f"input {given!r} is no file, folder or pattern that matches one")
-        taken = [(match, relative) for match, relative in matches if relative.endswith(CRAWL_FILES)]
+        taken = [(match, relative) for match, relative in matches if relative.lower().endswith(CRAWL_FILES)]
         if not taken:
             raise InputError(f"input {given!r} holds no crawl file ({', '.join(CRAWL_FILES)})")
         for match, relative in taken:

@@ -62,7 +62,7 @@ def _update(hasher: Any, array: pa.Array) -> None:
         _update(hasher, array.flatten())
     elif pa.types.is_fixed_size_list(kind):
         _update(hasher, array.flatten())
-    elif pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+    elif kind in (pa.string(), pa.binary(), pa.large_string(), pa.large_binary()):
         hasher.update(np.asarray(pc.binary_length(array).cast(pa.int64())).tobytes())
         hasher.update(_bytes_of(array))
     elif pa.types.is_boolean(kind):
@@ -73,13 +73,16 @@ def _update(hasher: Any, array: pa.Array) -> None:
             memoryview(array.buffers()[1])[start : start + len(array) * kind.byte_width] if len(array) else b""
         )
     else:
-        hasher.update(np.ascontiguousarray(array.to_numpy(zero_copy_only=False)).tobytes())
+        values = np.ascontiguousarray(array.to_numpy(zero_copy_only=False))
+        if values.dtype.hasobject:  # its bytes would be addresses
+            raise TypeError(f"no digest of a column of {kind}")
+        hasher.update(values.tobytes())
 
 
 def _bytes_of(array: pa.Array) -> memoryview | bytes:
     if not len(array):
         return b""
-    width = np.int64 if pa.types.is_large_string(array.type) else np.int32
+    width = np.int64 if array.type in (pa.large_string(), pa.large_binary()) else np.int32
     offsets = np.frombuffer(array.buffers()[1], dtype=width)[array.offset : array.offset + len(array) + 1]
     data = array.buffers()[2]
     return memoryview(data)[int(offsets[0]) : int(offsets[-1])] if data is not None else b""

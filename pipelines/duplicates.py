@@ -246,10 +246,12 @@ def _facts(corpus: Corpus, sources: Sequence[Source], rows: np.ndarray, scratch:
         run_map(_Shingle(wanted, ngram, str(scratch)), list(wanted), corpus.settings.engine)
     loaded = [np.load(scratch / f"facts-{ordinal}.npz") for ordinal in wanted]
     lengths = np.concatenate([one["lengths"] for one in loaded]) if loaded else np.empty(0, np.int64)
+    empty = np.empty(0, ID_WORDS)
     return _Facts(
-        ids=np.concatenate([one["ids"] for one in loaded]) if loaded else np.empty(0, ID_WORDS),
-        contents=np.concatenate([one["contents"] for one in loaded]) if loaded else np.empty(0, ID_WORDS),
-        values=np.concatenate([one["values"] for one in loaded]) if loaded else np.empty(0, np.uint64),
+        # concatenate() turns the words to this machine's byte order; ids are written as they stand in memory
+        ids=np.concatenate([empty, *(one["ids"] for one in loaded)]).astype(ID_WORDS),
+        contents=np.concatenate([empty, *(one["contents"] for one in loaded)]).astype(ID_WORDS),
+        values=np.concatenate([np.empty(0, np.uint64), *(one["values"] for one in loaded)]),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
     )
 

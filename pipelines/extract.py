@@ -33,6 +33,8 @@ _NESTING = re.compile(
     r"|p|li|dt|dd|option|optgroup|tr|td|th|thead|tbody|tfoot|colgroup)\b)[a-z]",
     re.I,
 )
+# HTML has no such thing: all that follows an `<iframe/>` of XHTML is inside it, and the page is empty.
+_SELF_CLOSED = re.compile(r"<(iframe|noembed|noframes|script|style|textarea|title|xmp)\b([^<>]*)/>", re.I)
 _CONTROL_BYTES = bytes([*range(9), 11, *range(14, 32), 127])
 _ODD_BYTES = _CONTROL_BYTES + b"\r\x0c"
 _HIGH_CONTROL = re.compile(rb"\xc2[\x80-\x9f]")
@@ -96,6 +98,13 @@ def _has_odd_characters(text: str) -> bool:
 def _html_text(html: str, main_content: bool) -> str:
     if _depth(html) > MAX_DEPTH:
         raise DropRecord("too_deep")
+    text = _extracted(html, main_content)
+    if not text and (mended := _SELF_CLOSED.sub(r"<\1\2></\1>", html)) != html:
+        return _extracted(mended, main_content)
+    return text
+
+
+def _extracted(html: str, main_content: bool) -> str:
     return clean_text(
         extract_plain_text(
             html,

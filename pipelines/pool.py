@@ -37,7 +37,18 @@ class Pool:
             for item in items:
                 done(item, task(item))
             return
-        waiting = deque(items)
+        try:
+            self._run(task, deque(items), done)
+        except BaseException:
+            self._kill()  # else units would go on after the caller has given its lease back, and Ctrl-C wait for them
+            raise
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
+    def _run(self, task: Callable[[str], Any], waiting: deque[str], done: Callable[[str, Any], None]) -> None:
         broken: Counter[str] = Counter()
         flying: dict[Future[Any], str] = {}
         while waiting or flying:
@@ -56,16 +67,13 @@ class Pool:
                     waiting.extend([item, *flying.values()])
                     flying.clear()
                     break
-                except BaseException:
-                    for other in flying:
-                        other.cancel()
-                    raise
                 done(item, result)
 
-    def close(self) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._executor = None
+    def _kill(self) -> None:
+        processes = list((self._executor._processes or {}).values()) if self._executor else []
+        self.close()
+        for process in processes:
+            process.kill()
 
     def _launch(self, task: Callable[[str], Any], item: str, flying: dict[Future[Any], str]) -> None:
         try:

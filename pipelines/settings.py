@@ -220,7 +220,7 @@ class Settings(Section):
         names = [target.name for target in self.targets]
         if len(set(names)) < len(names):
             raise ValueError(f"two targets share a name: {', '.join(names)}")
-        if self.search.objective and self.search.objective not in names:
+        if names and self.search.objective and self.search.objective not in names:
             raise ValueError(f"search.objective = {self.search.objective!r} is none of the targets: {', '.join(names)}")
         return self
 
@@ -254,9 +254,10 @@ def given(
 
 def resolved(values: Mapping[str, Any]) -> Settings:
     """Settings of a preset's name and what differs from it."""
-    if values["preset"] not in presets():
-        raise SettingsError(f"no preset {values['preset']!r}; there are: {', '.join(presets())}")
-    return validated(_merge(_toml(PRESETS / f"{values['preset']}.toml"), values))
+    name = values.get("preset", "laptop")
+    if name not in presets():
+        raise SettingsError(f"no preset {name!r}; there are: {', '.join(presets())}")
+    return validated({**_merge(_toml(PRESETS / f"{name}.toml"), values), "preset": name})
 
 
 def validated(values: Mapping[str, Any]) -> Settings:
@@ -325,4 +326,6 @@ def _told(problem: Any) -> str:
         known = [key for key, _, _ in explained(Settings())] + [*Settings.model_fields]
         near = difflib.get_close_matches(place, known, n=1, cutoff=0.5)
         return f"unknown setting {place!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-    return f"{place or 'settings'} = {problem['input']!r}: {problem['msg']}" if place else str(problem["msg"])
+    if problem["type"] == "value_error":  # of a rule over several settings, which names them
+        return str(problem["msg"]).removeprefix("Value error, ")
+    return f"{place or 'settings'} = {problem['input']!r}: {problem['msg']}"

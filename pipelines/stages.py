@@ -22,7 +22,7 @@ from pipelines.corpus import Corpus, Report, added, peak_memory
 from pipelines.duplicates import run_duplicates
 from pipelines.errors import AccountingError, InputError
 from pipelines.records import ID
-from pipelines.store import Stage, aligned, part_name
+from pipelines.store import Recipe, Stage, aligned, part_name
 
 Tables = Mapping[str, pa.Table]
 Rows = tuple[pa.Table, dict[str, Any]]  # the new columns, and what to count
@@ -68,6 +68,7 @@ class _Ingest:
         from pipelines.documents import read_parts
 
         location, size = self.files[relative]
+        _must_be_unchanged(location, relative, size)
         k, offset, rows = 0, 0, 0
         while self.stage.has(part_name(relative, k)):
             side = self.stage.sidecar(part_name(relative, k))
@@ -100,6 +101,19 @@ class _Ingest:
         except FileNotFoundError:
             raise InputError(f"{location} is gone before it was read to its end; put it back and run again") from None
         return rows, peak_memory()
+
+
+def _must_be_unchanged(location: str, relative: str, size: int) -> None:
+    filesystem, path = fsspec.core.url_to_fs(location)
+    try:
+        now = filesystem.size(path)
+    except FileNotFoundError:
+        raise InputError(f"{location} is gone; put it back and run again") from None
+    if now != size:
+        raise InputError(
+            f"{relative} has {now} bytes now and had {size} when its crawl was registered; crawl files must not "
+            "change: put it back, or give the new one another name, or another crawl"
+        )
 
 
 def _open(location: str) -> Any:
@@ -246,6 +260,10 @@ def _target_table(name: str, path: Path, settings: Any) -> pa.Table:
         raise InputError(f"{path}: target {name!r} has {len(rows)} documents; it needs at least two, to be split")
     texts = [text for text, _ in rows.values()]
     split = ["search" if identity[0] < 128 else "final" for identity in rows]
+    if len(set(split)) < 2:
+        raise InputError(
+            f"{path}: all {len(rows)} documents of target {name!r} fall, by id, into its {split[0]} half; add some"
+        )
     table = minhash.signatures(texts, settings)
     for column, values in (("text", texts), ("group", [group for _, group in rows.values()]), ("split", split)):
         table = table.append_column(column, pa.array(values, pa.string()))
@@ -312,8 +330,6 @@ def _embeddings(stage: Stage, settings: Any, device: str, older: pa.Table | None
 
 def _older(corpus: Corpus, stage: Stage) -> tuple[Stage, ...]:
     """Finished embeddings of the same encoder and documents behind another gate."""
-    from pipelines.store import Recipe
-
     found = []
     for digest in corpus.workspace.names("embeddings", stage.recipe.crawl):
         place = ("embeddings", stage.recipe.crawl, digest)
@@ -321,10 +337,15 @@ def _older(corpus: Corpus, stage: Stage) -> tuple[Stage, ...]:
             continue
         values = corpus.workspace.read_json(*place, "manifest.json")
         recipe = Recipe(**{name: values[name] for name in stage.recipe.values})
-        same = {**recipe.settings, "gate": None} == {**stage.recipe.settings, "gate": None}
-        if same and recipe.version == stage.recipe.version and recipe.libraries == stage.recipe.libraries:
+        if _vectors_of(recipe) == _vectors_of(stage.recipe):
             found.append(Stage(corpus.workspace, recipe))
     return tuple(found)
+
+
+def _vectors_of(recipe: Recipe) -> tuple[Any, ...]:
+    """What vectors follow from: all of the recipe but the gate and the signals that it judges by."""
+    documents = [label for label in recipe.inputs if label.startswith("documents/")]
+    return recipe.version, {**recipe.settings, "gate": None}, recipe.libraries, documents
 
 
 def run_fine_clusters(corpus: Corpus, crawl: str) -> Report:

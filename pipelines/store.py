@@ -15,6 +15,8 @@ import json
 import os
 import shutil
 import socket
+import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +33,8 @@ import pyarrow.parquet as pq
 from pipelines.digest import content_digest, digest_of, file_digest, rolled_up
 from pipelines.errors import LeaseError, StoreError
 
-LEASE_SECONDS = 900  # on an object store, which has no locks, a lease older than this counts as abandoned
+TORN = ".tmp"  # what a killed process leaves of a file begun
+LEASE_SECONDS = 300  # on an object store, which has no locks, a lease not renewed for this long is abandoned
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,15 @@ class Workspace:
         filesystem, _ = self._located
         final = self.path(*steps)
         if not self.is_local:
-            with filesystem.open(final, "wb") as file:
+            # Written here first: closing a remote file puts what it holds, also after an error.
+            with tempfile.NamedTemporaryFile(prefix="sirdar-") as file:
                 yield file
+                file.flush()
+                filesystem.put_file(file.name, final)
             return
         target = Path(final)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}{TORN}")
         try:
             with temporary.open("wb") as file:
                 yield file
@@ -313,19 +319,34 @@ def _local_lease(folder: Path, label: str) -> Iterator[None]:
         file.truncate()
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
+        for torn in folder.rglob(f".*{TORN}"):  # of a killed process; nobody else writes here now
+            torn.unlink(missing_ok=True)
         yield  # the lock goes with the descriptor, also when the process is killed
 
 
 @contextmanager
 def _remote_lease(stage: Stage) -> Iterator[None]:
     place = (*stage.steps, "lease.json")
-    mine = {"holder": f"{socket.gethostname()}:{os.getpid()}", "until": time.time() + LEASE_SECONDS}
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
     if stage.workspace.exists(*place):
         held = stage.workspace.read_json(*place)
         if held["until"] > time.time():
             raise LeaseError(f"{stage.label} is being written by {held['holder']}; wait for it or stop it")
-    stage.workspace.write_json(mine, *place)
+    ended = threading.Event()
+
+    def hold() -> None:
+        stage.workspace.write_json({"holder": holder, "until": time.time() + LEASE_SECONDS}, *place)
+
+    def renew() -> None:
+        while not ended.wait(LEASE_SECONDS / 3):
+            hold()
+
+    hold()
+    renewing = threading.Thread(target=renew, daemon=True)
+    renewing.start()
     try:
         yield
     finally:
+        ended.set()
+        renewing.join()
         stage.workspace.delete(*place)

@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pipelines.corpus import Corpus
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -36,3 +40,36 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"no test data at {SHARED} (set SIRDAR_TEST_DATA)")
     return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def encoder(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny encoder's folder and what is distilled from it; kept from one session to the next."""
+    import made_corpus
+
+    kept = getattr(pytestconfig, "cache", None)
+    return made_corpus.encoder(kept.mkdir("encoder") if kept else tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def crawl_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the planned crawls and targets of tests/made_corpus.py; read only."""
+    import made_corpus
+
+    folder = tmp_path_factory.mktemp("crawls")
+    made_corpus.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(crawl_files: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Corpus":
+    """A workspace in which the whole job has run over both planned crawls; read only."""
+    import made_corpus
+
+    from mixer.job import build
+
+    corpus = made_corpus.make(
+        tmp_path_factory.mktemp("built") / "ws", crawl_files, encoder, names=("crawl-1", "crawl-2")
+    )
+    build(corpus)
+    return corpus

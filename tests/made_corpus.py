@@ -103,48 +103,54 @@ PATTERNS = {
         "Algunos preguntaron por qué este {s} {v} tan poca {o} {w}.",
     ),
 }
-WORDS_OF_FILLER = "and so the rest of it was left for another day because there was no more time"
-
-# reason of the verdict: text
+LINES = (
+    "the lamp was brought down from the attic by one of our neighbours",
+    "an old rope hung over the river until somebody cut it",
+    "nobody knows whose chair this is or where it came from",
+    "every evening the cook sharpens her longest knife again",
+    "his coat was far too warm for such a mild afternoon",
+    "three of those bridges have never been crossed on foot",
+    "you can see both towers if you climb this hill early",
+    "she left her book under a tree and forgot about it",
+)
+# reason of the verdict -> a text that it is given to
 JUNK: dict[str, str] = {
-    "language": "Der alte Fischer ging am Morgen langsam zum Hafen hinunter, weil er sein Boot suchen wollte. " * 1
-    + "Niemand wusste, wohin es in der Nacht getrieben war, und auch die Kinder hatten nichts gesehen. "
-    + "Am Abend kam er müde nach Hause zurück und erzählte seiner Frau die ganze lange Geschichte.",
+    "language": "Der alte Fischer ging am Morgen langsam zum Hafen hinunter, weil er sein Boot suchen wollte. "
+    "Niemand wusste, wohin es in der Nacht getrieben war, und auch die Kinder hatten nichts gesehen. "
+    "Am Abend kam er müde nach Hause zurück und erzählte seiner Frau die ganze lange Geschichte.",
     "dup_line_frac": "The same line stands here again and again for everyone to read.\n" * 9
     + "This last line differs from the lines that stand above it here.",
-    "top_2_gram": "The house is near the old mill. " + "He went to the market. " * 1 + "big dog " * 14 + "ran home.",
-    "gopher_short_doc": "This page is too short to be of any use.",
+    "top_2_gram": "The house is near the old mill. He went to the market. " + "big dog " * 14 + "ran home.",
+    "gopher_short_doc": "We had one day at the sea with all of our kids, but it was so wet that most of us "
+    "left by tea.",
     "gopher_above_avg_threshold": "The internationalisation of "
-    + " ".join(f"{a}{b}" for a in ("counterrevolutionary", "electroencephalograph", "incomprehensibility")
-               for b in ("ism", "ness", "ation", "ical", "ally", "ward", "ship", "hood", "less", "able"))
+    + " ".join(
+        f"{stem}{end}"
+        for stem in ("counterrevolutionary", "electroencephalograph", "incomprehensibility")
+        for end in ("ism", "ness", "ation", "ical", "ally", "ward", "ship", "hood", "less", "able")
+    )
     + " and that is all of it.",
-    "gopher_too_many_hashes": "The tags that people put on their pictures of the sea are these: "
-    + " ".join(f"#{word}" for word in "summer beach sunset holiday wave sand swim boat shell palm wind sail".split())
-    + " and nobody knows who reads them or what they were meant to say to us in the first place.",
-    "gopher_too_many_end_ellipsis": "\n".join(
-        f"The story about the {word} of the village goes on and on for ever..."
-        for word in "baker miller priest smith teacher doctor carpenter".split()
-    ),
-    "gopher_too_many_bullets": "\n".join(
-        f"- the {a} that was brought from the {b} by one of the men"
-        for a, b in zip("lamp rope stone chair knife plate book coat".split(),
-                        "attic cellar river church forest market tower bridge".split(), strict=True)
-    ),
+    "gopher_too_many_hashes": "The tags that people put on their pictures of the sea are these: #summer #beach #sunset "
+    "#holiday #wave #sand #swim #boat #shell #palm #wind #sail and nobody knows who reads them or what they were "
+    "meant to say to us in the first place.",
+    "gopher_too_many_end_ellipsis": "...\n".join([*LINES, ""]),
+    "gopher_too_many_bullets": "- " + "\n- ".join(LINES),
     "gopher_below_alpha_threshold": "The numbers of the draw are these: "
-    + " ".join(str(7 * n * n + 13) for n in range(30)) + " and that was all of it for the week.",
+    + " ".join(str(7 * n * n + 13) for n in range(30))
+    + " and that was all of it for the week.",
     "lorem_ipsum": "The template says lorem ipsum where a text should be, and it was never filled in by the owner. "
     "We are told that it will be done as soon as there is time. It has been like this for years now. "
     "The page is still visited by many people who wonder what it was for. Some of them write to us.",
     "curly_bracket": "The page shows its own source to the reader, which was not meant at all. "
     "It begins with function () { return 42 } and goes on like that for a while. "
     "Nobody has noticed it, since the people who look after the page never see it. That is a pity for all.",
-    "too_few_sentences": "the whole page is one long line of words that never ends and goes on without any mark "
+    "too_few_sentences": "Please accept that this site uses cookies before you read what is below.\n"
+    "the whole page is one long line of words that never ends and goes on without any mark "
     "so that nobody who reads it can tell where one thought is over and the next one has begun to be told",
-    "empty": "\n".join(
-        f"Please read our privacy policy and the terms of use of the {word} before you go on with it."
-        for word in "shop forum archive gallery library market calendar".split()
-    ),
-}  # fmt: skip
+    "short_line_ratio": "We went down to the sea.\nIt was a cold, grey day.\nNobody else had come.\n"
+    "All the boats were gone.\nMy brother found a shell.\nThen the rain began again.\nHe wanted to go home.\n"
+    "So we turned back early.",
+}
 
 CHANGES = (
     "ingest.part_rows=25",
@@ -223,7 +229,7 @@ def write(folder: Path) -> None:
     """All crawl files and targets below `folder`."""
     _put(folder / "crawl-1/pages.warc.gz", b"".join(_pages("one", range(12))) + b"".join(_rejected_pages()))
     rows = [_row(topic, number) for number in range(12, 24) for topic in TOPICS]
-    rows += [_row("cooking", 12, name="copy of a row"), {**rows[0], "text": text("banking", 900)}]
+    rows += [_row("cooking", 12, name="copy of a row"), rows[0]]
     rows += [{"id": "near", "url": "http://near.example/", "text": near("football", 13)}]
     lines = [json.dumps(row) for row in rows] + ["", "{broken", '{"url": "http://no-text.example/"}']
     lines += [json.dumps({"id": "large", "text": "A very long row. " * 2000})]
@@ -239,9 +245,7 @@ def write(folder: Path) -> None:
     _put(folder / "crawl-2/rows.jsonl", "\n".join(map(json.dumps, rows)).encode() + b"\n")
     stars = [{"id": f"star {n}", "text": text("astronomy", n)} for n in range(70, 86)]
     _put(folder / "targets/stars.jsonl", "\n".join(map(json.dumps, stars)).encode() + b"\n")
-    mixed = [
-        {"id": f"{topic} {n}", "group": topic, "text": text(topic, n)} for topic in TOPICS for n in range(90, 98)
-    ]
+    mixed = [{"id": f"{topic} {n}", "group": topic, "text": text(topic, n)} for topic in TOPICS for n in range(90, 98)]
     _put(folder / "targets/mixed.jsonl", "\n".join(map(json.dumps, mixed)).encode() + b"\n")
 
 
@@ -269,7 +273,8 @@ def _page(name: str, key: str, body: str, **given: Any) -> bytes:
 def _rejected_pages() -> Iterator[bytes]:
     yield _page("one", "missing", "Not found.", status="404 Not Found")
     yield _page("one", "near", near("astronomy", 2))
-    yield _page("one", "astronomy-1", text("astronomy", 1))  # the same record again
+    yield _page("one", "astronomy-1", text("astronomy", 1))  # the same record again, parts later
+    yield _page("one", "near", near("astronomy", 2))  # and in the same part
     yield gzip.compress(record(7, b"", url="http://one.example/nothing"), mtime=0)
 
 

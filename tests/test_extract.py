@@ -176,6 +176,12 @@ def test_pages_without_text(body: bytes, reason: str) -> None:
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("element", ['<iframe src="a"/>', "<script src='x' />", "<TextArea/>"])
+def test_a_self_closed_element_does_not_swallow_the_page(element: str) -> None:
+    page = f"<html><body><nav>{element}</nav><main><p>All that follows is text.</p></main></body></html>"
+    assert page_text(page.encode(), content_type="text/html").text == "All that follows is text."
+
+
 def test_many_elements_side_by_side_are_not_deep() -> None:
     began = time.perf_counter()
     page = page_text(b"</div><div>x</div>" * (MAX_DEPTH + 1) + b"<p>y" * 20_000, content_type="text/html")

@@ -24,7 +24,7 @@ MODULES = (
     "pathlib", "pickle", "platform", "poplib", "pprint", "random", "re", "sched", "secrets", "select",
     "shelve", "shutil", "smtplib", "socket", "sqlite3", "ssl", "statistics", "string", "struct",
     "subprocess", "tarfile", "tempfile", "textwrap", "threading", "time", "timeit", "tokenize",
-    "traceback", "types", "typing", "unittest", "urllib", "uuid", "warnings", "wave", "weakref",
+    "traceback", "types", "unittest", "urllib", "uuid", "warnings", "wave", "weakref",
     "webbrowser", "xml", "zipfile",
 )  # fmt: skip
 CHANGES = (
