@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mixer.candidates import Floats
-from mixer.predictor import Fitted, LightGBM, Predictor
+from mixer.prediction import Fitted
+from mixer.predictor import LightGBM, Predictor
 from mixer.strategy import History
 from pipelines.errors import SettingsError
 

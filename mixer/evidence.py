@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from mixer.candidates import Floats
-from mixer.predictor import Fitted, Rows, cross_validated, rank_correlation
+from mixer.prediction import Fitted
+from mixer.predictor import Rows, cross_validated, rank_correlation
 from mixer.strategy import History
 from mixer.trial import Result, Trial
 from pipelines.errors import TrialError

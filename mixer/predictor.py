@@ -10,12 +10,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixer.candidates import Floats
+from mixer.kriging import FittedKriging
+from mixer.prediction import Fitted, Prediction
 
 # CLIMB's limits: official recipe (NeMo Curator, nemotron-climb-data-curation) and 2504.13161, section 4.1.
 ITERATIONS = 1000
@@ -41,24 +43,6 @@ CLIMB = {
 Rows = NDArray[np.intp]
 
 FOLDS = 5
-PENALTIES = np.logspace(-4, 2, 13)  # that ridge chooses among
-
-
-class Prediction(NamedTuple):
-    """Predicted loss of each row, and one standard deviation of what a trial would measure."""
-
-    mean: Floats
-    spread: Floats
-
-
-class Fitted(Protocol):
-    """A fitted model. `mean` alone is what ranking needs, and may cost a fraction of `predict`."""
-
-    note: str
-
-    def mean(self, weights: Floats) -> Floats: ...
-
-    def predict(self, weights: Floats) -> Prediction: ...
 
 
 class Predictor(Protocol):
@@ -75,30 +59,28 @@ class LightGBM:
     """CLIMB's regularised trees: depth 4, leaves of 5, L1 = L2 = 1, early stopping on a tenth held out.
 
     The recipe never fits fewer than 64 runs. Under 50 (four fifths of that, so that cross-validating its first
-    round refits trees) `Ridge` takes over, and `note` of what is fitted says so: leaves of 5 are too coarse, and
-    stopping on the one to four runs held out is a coin toss. Rank correlation of trees (trained to the end,
-    which is better than stopping there) and ridge, 6 subsets of the public tables: RegMix 1M, Pile-CC .56/.79
-    at 12 runs, .80/.89 at 16, .91/.97 at 48; mean of its 13 losses .60/.30, .64/.59, .75/.87; Olmix dclm
-    .08/.68, .26/.76, .88/.94. On the planted problem of the tests, trees of 35 runs hardly beat uniform.
+    round refits trees) `Kriging` takes over, and `note` of what is fitted says so: leaves of 5 are too coarse, and
+    stopping on the one to four runs held out is a coin toss. `infra/benchmarks/predictors.py` has the figures.
     """
 
     seed: int = 42
+    min_runs: int = MIN_RUNS
     name: str = "lightgbm"
 
     def fit(self, weights: Floats, losses: Floats) -> Fitted:
-        if len(losses) < MIN_RUNS:
-            return Ridge().fit(weights, losses)
+        if len(losses) < self.min_runs:
+            return Kriging().fit(weights, losses)
         return _Trees(weights, losses, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
-class Ridge:
-    """Linear in the square roots of the weights; the penalty is chosen by leave-one-out error."""
+class Kriging:
+    """A Gaussian process on square-rooted weights (mixer/kriging.py); the better one where runs are few."""
 
-    name: str = "ridge"
+    name: str = "kriging"
 
     def fit(self, weights: Floats, losses: Floats) -> Fitted:
-        return _Line(weights, losses)
+        return FittedKriging(weights, losses)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -190,27 +172,6 @@ class _Trees:
         return cross_validated(fit, self._weights, self._losses, repeats=1, seed=self._seed + num).rmse
 
 
-class _Line:
-    """Ridge regression on square roots; its spread is the leave-one-out error."""
-
-    def __init__(self, weights: Floats, losses: Floats) -> None:
-        features = np.sqrt(weights)
-        self._origin = features.mean(axis=0)
-        self._centre = float(losses.mean())
-        u, s, vt = np.linalg.svd(features - self._origin, full_matrices=False)
-        coordinates = u.T @ (losses - self._centre)
-        self._error, penalty = min(_left_out_error(u, s, losses - self._centre, x) for x in PENALTIES)
-        self._slope = vt.T @ (s / (s**2 + penalty) * coordinates)
-        self.note = f"ridge: {len(losses)} runs, penalty {penalty:.3g}"
-
-    def mean(self, weights: Floats) -> Floats:
-        predicted: Floats = (np.sqrt(weights) - self._origin) @ self._slope + self._centre
-        return predicted
-
-    def predict(self, weights: Floats) -> Prediction:
-        return Prediction(self.mean(weights), np.full(len(weights), self._error))
-
-
 def _boosted(weights: Floats, targets: Floats, seed: int) -> Any:
     import lightgbm  # 1.6 s
 
@@ -229,15 +190,6 @@ def _boosted(weights: Floats, targets: Floats, seed: int) -> Any:
 
 def _num_held_out(num_runs: int) -> int:
     return max(1, round(num_runs * HELD_OUT))
-
-
-def _left_out_error(u: Floats, s: Floats, centred: Floats, penalty: float) -> tuple[float, float]:
-    """Root mean square leave-one-out error under this penalty, by the leverages; and the penalty."""
-    shrunk = s**2 / (s**2 + penalty)
-    residuals = centred - u @ (shrunk * (u.T @ centred))
-    leverages = 1 / len(centred) + (u**2) @ shrunk
-    left_out = residuals / np.maximum(1 - leverages, 1e-9)
-    return float(np.sqrt(np.mean(left_out**2))), float(penalty)
 
 
 def _folds(num: int, random: np.random.Generator) -> list[Rows]:

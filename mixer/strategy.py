@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.candidates import Floats
-from mixer.predictor import Fitted
+from mixer.prediction import Fitted
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -148,7 +148,7 @@ class Proxy(Section):
     sequence: int = Field(128, gt=1, description="tokens")
     batch: int = Field(4, gt=0, description="sequences in a step; small budgets need many steps")
     learning_rate: float = Field(8e-3, gt=0, description="at its highest")
-    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
+    warmup: float = Field(0.2, ge=0, lt=1, description="share of the steps; with less, small runs may sit on a plateau")
     decay: float = Field(0.2, ge=0, le=1, description="share of the steps, at the end (WSD)")
     weight_decay: float = Field(0.1, ge=0)
 

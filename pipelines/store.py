@@ -205,8 +205,15 @@ class Stage:
 
     def read(self, part: str, columns: Sequence[str] | None = None, *, beside: str = "") -> pa.Table:
         """A committed part; its row count is held against the sidecar."""
-        with self.workspace.open(*self.steps, f"{part}{_dotted(beside)}.parquet") as file:
-            table = pq.read_table(file, columns=list(columns) if columns is not None else None)
+        try:
+            with self.workspace.open(*self.steps, f"{part}{_dotted(beside)}.parquet") as file:
+                table = pq.read_table(file, columns=list(columns) if columns is not None else None)
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            command = self.recipe.stage.replace("_", "-")
+            raise StoreError(
+                f"{self.label}/{part}{_dotted(beside)}.parquet cannot be read ({error}); "
+                f"delete {part}.json beside it and run `sirdar {command}` again"
+            ) from None
         if not beside and table.num_rows != self.sidecar(part)["rows"]:
             raise StoreError(f"{self.label}/{part}: {table.num_rows} rows, its sidecar says otherwise; delete the part")
         return table

@@ -4,7 +4,7 @@ import pytest
 
 from mixer.candidates import Space, pool, start
 from mixer.climb import MIN_TOP, Climb, RandomSearch
-from mixer.predictor import LightGBM, Prediction, Ridge
+from mixer.predictor import Kriging, LightGBM, Prediction
 from mixer.strategy import History
 from pipelines.errors import SettingsError
 
@@ -106,7 +106,7 @@ def test_random_search_recommends_the_best_measured():
     assert RandomSearch(START).fit(measured) is None
 
 
-@pytest.mark.parametrize("predictor", [LightGBM(), Ridge()])
+@pytest.mark.parametrize("predictor", [LightGBM(), Kriging()])
 def test_rounds_get_better(predictor):
     climb = Climb(START, POOL, predictor)
     known = history(START)

@@ -2,7 +2,12 @@
 
 import hashlib
 import json
+import os
+import random
 import shutil
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +27,8 @@ from pipelines import lineage
 from pipelines.corpus import Corpus, Report, Silent
 from pipelines.crawls import register
 from pipelines.errors import InputError, SettingsError
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -119,6 +126,30 @@ def test_running_again_does_nothing(copied: Corpus) -> None:
     assert _every_file(Path(copied.workspace.root)) == before
     done = [one for one in recorder.reports if one.reused < one.parts and not one.stage.startswith("predictor")]
     assert [one.stage for one in done] == []
+
+
+@pytest.mark.slow
+def test_the_whole_command_killed_again_and_again_ends_in_the_same_dataset(
+    built: Corpus, dataset: Path, crawl_files: Path, encoder: Path, tmp_path: Path
+) -> None:
+    corpus = made_corpus.make(tmp_path / "ws", crawl_files, encoder, names=("crawl-1", "crawl-2"), workers=2)
+    command = [sys.executable, "-m", "mixer.command", "build", "-w", corpus.workspace.root]
+    chance, kills = random.Random(3), 0
+    for _ in range(40):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT) as running:
+            try:
+                _, told = running.communicate(timeout=chance.uniform(6, 14))
+            except subprocess.TimeoutExpired:
+                os.kill(running.pid, signal.SIGKILL)
+                kills += 1
+                continue
+        assert running.returncode == 0, told.decode()
+        break
+    assert kills >= 3
+    assert running.returncode == 0
+    stage = mixing.dataset(corpus)
+    assert _every_file(corpus.workspace.local(*stage.steps)) == _every_file(dataset)
+    assert read_comparison(corpus) == read_comparison(built)
 
 
 def test_a_search_that_lost_its_last_trials_ends_the_same(copied: Corpus, built: Corpus) -> None:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from mixer.predictor import LightGBM, Ridge, cross_validated, rank_correlation
+from mixer import kriging
+from mixer.kriging import FittedKriging
+from mixer.predictor import Kriging, LightGBM, cross_validated, rank_correlation
 
 
 def drawn(num: int, seed: int = 0, noise: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +20,7 @@ def test_any_number_of_runs_gives_finite_and_repeatable_predictions(num):
     weights, losses = drawn(num)
     unseen, _ = drawn(50, seed=1)
     first, again = LightGBM().fit(weights, losses), LightGBM().fit(weights, losses)
-    assert first.note.startswith("LightGBM" if num >= 50 else "ridge")
+    assert first.note.startswith("LightGBM" if num >= 50 else "kriging")
     mean, spread = first.predict(unseen)
     assert mean.shape == spread.shape == (50,)
     assert np.isfinite(mean).all()
@@ -47,23 +49,25 @@ def test_small_differences_of_loss_are_no_smaller_to_the_trees():
 
 def test_equal_losses_are_predicted_as_equal():
     weights, _ = drawn(64)
-    for predictor in (LightGBM(), Ridge()):
+    for predictor in (LightGBM(), Kriging()):
         assert predictor.fit(weights, np.full(64, 3.0)).mean(weights) == pytest.approx(np.full(64, 3.0))
 
 
-def test_ridge_agrees_with_leaving_out_by_hand():
-    weights, losses = drawn(12, noise=0.2)
-    fitted = Ridge().fit(weights, losses)
-    penalty = float(fitted.note.split()[-1])
-    features = np.sqrt(weights)
-    left_out = []
-    for row in range(12):
-        rows = np.delete(np.arange(12), row)
-        origin, centre = features[rows].mean(axis=0), losses[rows].mean()
-        x, y = features[rows] - origin, losses[rows] - centre
-        slope = np.linalg.solve(x.T @ x + penalty * np.eye(5), x.T @ y)
-        left_out.append(losses[row] - centre - (features[row] - origin) @ slope)
-    assert fitted.predict(weights).spread[0] == pytest.approx(np.sqrt(np.mean(np.square(left_out))), rel=1e-2)
+def test_kriging_is_the_process_that_scikit_learn_has_with_the_same_kernel():
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
+
+    weights, losses = drawn(20, noise=0.05)
+    unseen, _ = drawn(30, seed=1)
+    process = FittedKriging(weights, losses)._process
+    line = ConstantKernel(kriging.SLOPE, "fixed") * DotProduct(0.0, "fixed")
+    bends = Matern(process.length, "fixed", nu=2.5)
+    theirs = GaussianProcessRegressor(line + bends, alpha=process.noise, optimizer=None)
+    theirs.fit(np.sqrt(weights), losses - process.level)
+    mean, deviation = theirs.predict(np.sqrt(unseen), return_std=True)
+    ours = FittedKriging(weights, losses).predict(unseen)
+    assert ours.mean == pytest.approx(mean + process.level)
+    assert ours.spread == pytest.approx(np.sqrt(process.scale * (deviation**2 + process.noise)))
 
 
 def test_rank_correlation_is_scipys():
@@ -96,7 +100,7 @@ def test_rows_held_out_are_not_trained_on():
 
     def fit(rows):
         seen.append(set(rows.tolist()))
-        return Ridge().fit(weights[rows], losses[rows])
+        return Kriging().fit(weights[rows], losses[rows])
 
     weights, losses = drawn(13)
     cross_validated(fit, weights, losses, repeats=2)

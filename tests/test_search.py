@@ -82,12 +82,14 @@ def test_finds_a_better_mixture_than_the_rules_where_there_is_one(finished, tmp_
     assert {verdict.other: verdict.outcome for verdict in verdicts}["uniform"] == "beats"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_every_seed_beats_uniform_and_natural(seed, tmp_path):
-    found = search(tmp_path, PlantedTrainer(), Search(**{**SETTINGS.model_dump(), "seed": seed}))
-    ours = planted.loss(found.schedule.weights)
-    for name in ("natural", "uniform", "entropy"):
-        assert ours < planted.loss(found.others[name].weights) - 0.05
+def test_every_seed_beats_the_rules_by_more_than_a_trials_noise(tmp_path):
+    gains = []
+    for seed in (1, 2, 3):
+        found = search(tmp_path / str(seed), PlantedTrainer(), Search(**{**SETTINGS.model_dump(), "seed": seed}))
+        best = min(planted.loss(found.others[name].weights) for name in ("natural", "uniform", "entropy"))
+        gains.append(best - planted.loss(found.schedule.weights))
+    assert min(gains) > PlantedTrainer().noise
+    assert np.mean(gains) > 0.05
 
 
 def test_trains_each_mixture_once_and_shares_the_first_round(finished):

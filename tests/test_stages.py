@@ -341,8 +341,34 @@ def test_a_sample_is_a_share_of_the_same_documents(built: Corpus, fresh: Callabl
     assert ids[0.3] < ids[0.6] < whole
 
 
+def test_a_part_that_was_lost_is_made_again(copied: Corpus, built: Corpus) -> None:
+    stage = _of(copied, "signals")
+    part = next(iter(stage.sidecars()))
+    copied.workspace.delete(*stage.steps, f"{part}.parquet")
+    copied.workspace.delete(*stage.steps, f"{part}.json")
+    report = stages.run_signals(copied, "crawl-1")
+    assert report.parts - report.reused == 1
+    assert made_corpus.files(Path(copied.workspace.root)) == made_corpus.files(Path(built.workspace.root))
+
+
 # ---------------------------------------------------------------------------------------------------------
 # Inputs that cannot be used are named
+
+
+@pytest.mark.parametrize("name", ["junk.jsonl", "empty.jsonl"])
+def test_a_later_crawl_of_which_nothing_is_kept_does_no_harm(copied: Corpus, crawl_files: Path, name: str) -> None:
+    register(copied.workspace, "crawl-3", [str(crawl_files / "crawl-1" / name)])
+    corpus = made_corpus.opened(copied.workspace)
+    made_corpus.run_corpus(corpus)
+    assert lineage.tokens(corpus, "crawl-3").finished()["counts"]["kept"] == 0
+    assert lineage.pools(corpus).finished()["content"] == lineage.pools(copied).finished()["content"]
+
+
+def test_a_corpus_of_which_nothing_is_kept_is_named(fresh: Callable[..., Corpus], crawl_files: Path) -> None:
+    corpus = fresh(names=())
+    register(corpus.workspace, "crawl-1", [str(crawl_files / "crawl-1" / "junk.jsonl")])
+    with pytest.raises(InputError, match="0 documents are left to cluster; relax the quality settings"):
+        made_corpus.run_corpus(made_corpus.opened(corpus.workspace))
 
 
 def test_a_file_that_is_gone_or_changed_is_named(crawl_files: Path, encoder: Path, tmp_path: Path) -> None:

@@ -185,6 +185,17 @@ def test_a_part_with_other_rows_than_its_sidecar_says_is_refused(workspace: Work
         stage.read("part-a-00000")
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"PAR1 not")])
+def test_a_part_that_is_gone_or_damaged_is_named_with_what_to_do(tmp_path: Path, damage: Any) -> None:
+    stage = Stage(Workspace(str(tmp_path)), RECIPE)
+    stage.commit("part-a-00000", TABLE)
+    damage(stage.workspace.local(*stage.steps, "part-a-00000.parquet"))
+    with pytest.raises(
+        StoreError, match=r"part-a-00000\.parquet cannot be read .* delete part-a-00000\.json .*`sirdar e"
+    ):
+        stage.read("part-a-00000")
+
+
 def test_tables_of_other_documents_are_not_aligned() -> None:
     aligned(TABLE, TABLE.select(["id"]))
     for other in (TABLE.slice(1), TABLE.take([1, 0, 2, 3, 4])):

@@ -4,23 +4,27 @@
 
 Texts are English encyclopedia leads, or the documentation of the standard library where there is no such folder.
 Prints tokens a CPU second by batch size, then the held-out loss of the default proxy by batch size and learning
-rate, several trainings at a time, one thread each. Writes proxies.json beside this file, unless --quick.
+rate, several trainings at a time, one thread each; then what a longer warmup does to runs of half that budget, whose
+luck differs most. Writes proxies.json beside this file, unless --quick.
 """
 
 import argparse
 import gzip
 import inspect
 import json
+import math
 import os
 import platform
 import pydoc
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -42,7 +46,10 @@ SPEED_BATCHES = (1, 2, 4, 8, 16, 32)
 SPEED_TOKENS = 50_000
 GRID = [(batch, rate) for batch in (2, 4, 8, 16) for rate in (4e-3, 8e-3, 1.6e-2)]
 SEEDS = (1, 2)
-CLOSE = 0.03  # nats, of means over the seeds
+WARMUPS = (0.05, 0.1, 0.2, 0.3)
+WARMUP_SEEDS = (1, 2, 3, 4)
+
+Label = tuple[tuple[str, float], ...]  # what differs from the default proxy
 
 
 def texts(data: Path) -> tuple[str, list[str]]:
@@ -103,27 +110,24 @@ def speeds(pool: np.ndarray, num_tokens: int) -> list[dict[str, float]]:
     return rows
 
 
-def losses(pool: np.ndarray, target: Evaluation, num_tokens: int) -> list[dict[str, float]]:
-    """Held-out nats by batch size and learning rate."""
-    trials = {
-        trial(Proxy(batch=batch, learning_rate=rate), num_tokens, seed).key: (batch, rate, seed)
-        for batch, rate in GRID
-        for seed in SEEDS
-    }
-    rows: list[dict[str, float]] = []
+def losses(
+    trainer: ProcessTrainer, proxies: Mapping[Label, Proxy], num_tokens: int, seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Held-out nats of each proxy, seed by seed, and their mean and spread."""
+    asked = {(label, seed): trial(proxy, num_tokens, seed) for label, proxy in proxies.items() for seed in seeds}
+    found: dict[str, float] = {}
 
     def landed(result: Result) -> None:
-        batch, rate, seed = trials[result.key]
-        loss = result.losses["target"].nats if not result.failed else float("nan")
-        rows.append({"batch": batch, "learning_rate": rate, "seed": seed, "nats": round(loss, 4)})
-        print(f"batch {batch:3}  rate {rate:<6g}  {loss:.4f} nats", flush=True)
+        found[result.key] = math.nan if result.failed else result.losses["target"].nats
 
-    with ProcessTrainer([pool], {"target": target}, vocabulary=VOCABULARY, device="cpu") as trainer:
-        asked = [
-            trial(Proxy(batch=batch, learning_rate=rate), num_tokens, seed) for batch, rate, seed in trials.values()
-        ]
-        trainer.train(asked, landed)
-    return sorted(rows, key=lambda row: (row["batch"], row["learning_rate"], row["seed"]))
+    trainer.train(list(asked.values()), landed)
+    rows = []
+    for label in proxies:
+        nats = [found[asked[label, seed].key] for seed in seeds]
+        rows.append({**dict(label), "nats": nats, "mean": statistics.fmean(nats), "spread": statistics.stdev(nats)})
+        named = "  ".join(f"{name} {value:<6g}" for name, value in label)
+        print(f"{named}  {rows[-1]['mean']:.4f} +- {rows[-1]['spread']:.4f} nats", flush=True)
+    return rows
 
 
 def commit() -> str:
@@ -148,15 +152,19 @@ def main() -> None:
     print(f"{name}: {len(documents):,} documents, {len(pool):,} training tokens", flush=True)
     started = time.monotonic()
     speed = speeds(pool, SPEED_TOKENS // shrink)
-    rows = losses(pool, target, TOKENS // shrink)
-    means = {
-        pair: float(np.mean([row["nats"] for row in rows if (row["batch"], row["learning_rate"]) == pair]))
-        for pair in GRID
-    }
-    best = min(GRID, key=lambda pair: means[pair])
+    with ProcessTrainer([pool], {"target": target}, vocabulary=VOCABULARY, device="cpu") as trainer:
+        by_rate = {
+            (("batch", batch), ("learning_rate", rate)): Proxy(batch=batch, learning_rate=rate) for batch, rate in GRID
+        }
+        rates = losses(trainer, by_rate, TOKENS // shrink, SEEDS)
+        by_warmup = {(("warmup", warmup),): Proxy(warmup=warmup) for warmup in WARMUPS}
+        warmups = losses(trainer, by_warmup, TOKENS // 2 // shrink, WARMUP_SEEDS)
     defaults = Proxy()
-    behind = means[defaults.batch, defaults.learning_rate] - means[best]
-    print(f"best: batch {best[0]}, rate {best[1]:g}, {means[best]:.4f} nats; the defaults are {behind:.4f} behind")
+    best = min(rates, key=lambda row: row["mean"])
+    mine = next(
+        row for row in rates if (row["batch"], row["learning_rate"]) == (defaults.batch, defaults.learning_rate)
+    )
+    print(f"batch and rate of the defaults: {mine['mean'] - best['mean']:.4f} nats behind the best")
     if not arguments.quick:
         about = {
             "date": datetime.now(UTC).date().isoformat(),
@@ -169,10 +177,9 @@ def main() -> None:
             "proxy": defaults.model_dump(mode="json"),
             "parameters": num_parameters(defaults, VOCABULARY),
             "speed": speed,
-            "losses": rows,
-            "best": {"batch": best[0], "learning_rate": best[1], "nats": round(means[best], 4)},
-            "default_behind_best_nats": round(behind, 4),
-            "default_is_close": behind <= CLOSE,
+            "batch_and_rate": rates,
+            "warmup_at_half_the_tokens": warmups,
+            "defaults_behind_best_nats": mine["mean"] - best["mean"],
         }
         (HERE / "proxies.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
