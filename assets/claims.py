@@ -206,7 +206,6 @@ def shards_match_manifest(corpus: Corpus) -> Finding:
 
 def no_target_in_dataset(corpus: Corpus) -> Finding:
     """No row of the dataset has the text of a held-out document, white space aside."""
-    import pyarrow.parquet as pq
 
     from mixer import lineage as mixing
     from mixer import manifest as manifests
@@ -221,8 +220,8 @@ def no_target_in_dataset(corpus: Corpus) -> Finding:
     with corpus.workspace.open(*stage.steps, manifests.NAME) as file:
         listed = manifests.read(file.read())["files"]
     for path in (one["path"] for one in listed if one["role"] == "data"):
-        with corpus.workspace.open(*stage.steps, *path.split("/")) as file:
-            for batch in pq.ParquetFile(file).iter_batches(columns=["text"]):
+        with corpus.workspace.parquet(*stage.steps, *path.split("/")) as file:
+            for batch in file.iter_batches(columns=["text"]):
                 rows += batch.num_rows
                 found += sum(content_hash(text) in held for text in batch["text"].to_pylist())
     return Finding(found == 0, {"rows": rows, "held_out_texts": len(held), "found": found})

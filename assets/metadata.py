@@ -139,14 +139,12 @@ def _tables(corpus: Corpus, report: Report) -> dict[str, Any]:
 
 def _first_rows(corpus: Corpus, report: Report) -> tuple[Any, list[dict[str, Any]]] | None:
     """Schema and first rows of a stage of parts: one row group of one file is read."""
-    import pyarrow.parquet as pq
 
     steps = report.label.split("/")
     path = next((name for name in corpus.workspace.names(*steps) if _is_data(name)), None)
     if path is None:
         return None
-    with corpus.workspace.open(*steps, path) as file:
-        parquet = pq.ParquetFile(file)
+    with corpus.workspace.parquet(*steps, path) as parquet:
         if not parquet.num_row_groups:
             return parquet.schema_arrow, []
         batch = next(parquet.iter_batches(batch_size=SAMPLE_ROWS), None)

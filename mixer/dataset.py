@@ -5,7 +5,6 @@ the engine's group-by, as many shards a pass as the memory setting holds. Each s
 `_making/` until the manifest is written; a killed export goes on with the shards that are missing.
 """
 
-import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -341,7 +340,7 @@ def _manifest(
 def _tallied(stage: Stage, attributions: Mapping[str, str]) -> dict[str, Any]:
     """Licences and languages over all shards, from what each wrote down of itself."""
     names = [name for name in stage.workspace.names(*stage.steps, MAKING) if name.endswith(".tally")]
-    tables = (pq.read_table(io.BytesIO(_bytes_of(stage, f"{MAKING}/{name}"))) for name in names)
+    tables = (stage.workspace.read_table(*stage.steps, MAKING, name) for name in names)
     return manifests.tallied(tables, attributions)
 
 

@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markup import escape
 
@@ -53,8 +52,8 @@ def _say_dataset(corpus: Corpus, console: Console, manifest: dict[str, Any], pla
         highlight=False,
         soft_wrap=True,
     )
-    with corpus.workspace.open(*mixing.dataset(corpus).steps, *train["files"][0].split("/")) as file:
-        record = pq.ParquetFile(file).read_row_group(0).slice(0, 1).to_pylist()[0]
+    with corpus.workspace.parquet(*mixing.dataset(corpus).steps, *train["files"][0].split("/")) as file:
+        record = next(file.iter_batches(batch_size=1)).to_pylist()[0]
     shown = ("id", "text", "token_count", "cluster_id", "url") if "id" in record else tuple(record)[:5]
     for key in shown:
         text = " ".join(str(record[key]).split())

@@ -153,6 +153,7 @@ class Corpus:
             }
         )
         self.progress.end(report)
+        forget_peak()
         return report
 
 
@@ -175,8 +176,16 @@ def added(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """Peak resident bytes of this process so far."""
+    """Peak resident bytes of this process since `forget_peak`, or since its start."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def forget_peak() -> None:
+    """Start peak memory afresh, so that a stage does not report what an earlier one took in the same process."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return  # not Linux: peaks are then those of the process's life
 
 
 # ---------------------------------------------------------------------------------------------------------

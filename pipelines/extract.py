@@ -100,8 +100,10 @@ def _html_text(html: str, main_content: bool) -> str:
         raise DropRecord("too_deep")
     text = _extracted(html, main_content)
     if not text and (mended := _SELF_CLOSED.sub(r"<\1\2></\1>", html)) != html:
-        return _extracted(mended, main_content)
-    return text
+        text = _extracted(mended, main_content)
+    # Some full pages of documentation have no main content in the extractor's eyes (manuals of up to 350 kB in the
+    # real crawl). Their whole text is judged by the quality rules instead of being lost here.
+    return text or (_extracted(html, False) if main_content else "")
 
 
 def _extracted(html: str, main_content: bool) -> str:

@@ -258,11 +258,8 @@ def read_clusters(corpus: Corpus) -> tuple[pa.Table, np.ndarray]:
     """(table of merged clusters, merged cluster of each fine one or -1)."""
     stage = lineage.clusters(corpus)
     stage.finished()
-    with corpus.workspace.open(*stage.steps, "clusters.parquet") as file:
-        table = pq.read_table(file)
-    with corpus.workspace.open(*stage.steps, "fine.parquet") as file:
-        fine = pq.read_table(file)
-    return table, np.asarray(fine["cluster"])
+    fine = corpus.workspace.read_table(*stage.steps, "fine.parquet", columns=["cluster"])
+    return corpus.workspace.read_table(*stage.steps, "clusters.parquet"), np.asarray(fine["cluster"])
 
 
 # ---------------------------------------------------------------------------------------------------------

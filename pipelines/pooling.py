@@ -151,6 +151,5 @@ def read_evaluations(corpus: Corpus) -> tuple[pa.Table, dict[str, list[int]]]:
     """(one row per target, split and group; target -> documents per cluster)."""
     stage = lineage.evaluations(corpus)
     stage.finished()
-    with corpus.workspace.open(*stage.steps, "evaluations.parquet") as file:
-        table = pq.read_table(file)
+    table = corpus.workspace.read_table(*stage.steps, "evaluations.parquet")
     return table, corpus.workspace.read_json(*stage.steps, "clusters.json")

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import edits, lineage, minhash, quality
-from pipelines.corpus import Corpus, Report, added, peak_memory
+from pipelines.corpus import Corpus, Report, added, forget_peak, peak_memory
 from pipelines.duplicates import run_duplicates
 from pipelines.errors import AccountingError, InputError
 from pipelines.records import ID
@@ -67,6 +67,7 @@ class _Ingest:
     def __call__(self, relative: str) -> tuple[int, int]:
         from pipelines.documents import read_parts
 
+        forget_peak()
         location, size = self.files[relative]
         _must_be_unchanged(location, relative, size)
         k, offset, rows = 0, 0, 0
@@ -147,6 +148,7 @@ class _Map:
     inputs: Mapping[str, tuple[Stage, tuple[str, ...]]]
 
     def __call__(self, part: str) -> tuple[int, int]:
+        forget_peak()
         tables = {name: stage.read(part, ("id", *columns)) for name, (stage, columns) in self.inputs.items()}
         aligned(*tables.values())
         rows, counts = self.function(tables)

@@ -136,10 +136,13 @@ def test_plain_training_learns_and_repeats(tmp_path: Path, monkeypatch: pytest.M
     lines = [json.dumps({"text": text, "group": "g"}) for text in texts[:40]]
     (tmp_path / "final.jsonl").write_text("\n".join(lines))
     words = f"plain --shards {tmp_path} --tokenizer {tmp_path}/tokenizer.json --evaluation {tmp_path}/final.jsonl"
-    words += " --seeds 1 2 1 --width 16 --hidden 32 --heads 2 --layers 1 --sequence 32 --tokens 6000"
+    words += " --seeds 1 2 1 --width 16 --hidden 32 --heads 2 --layers 1 --sequence 32 --tokens 3600 --windows 9"
     monkeypatch.setattr(sys, "argv", words.split())
     plain_training.main()
     told = json.loads(capsys.readouterr().out)
     first, second, again = told["losses"]
     assert first == again != second
     assert first < 5.0  # 5.7 is what a model that knows nothing of 300 entries gives
+    monkeypatch.setattr(sys, "argv", words.replace("3600", "36000").split())
+    with pytest.raises(SystemExit):  # fewer tokens than the others would be trained on
+        plain_training.main()

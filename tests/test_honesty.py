@@ -45,8 +45,8 @@ def test_the_gain_is_gone_once_the_labels_are_shuffled(gain, honesty, tmp_path):
     assert sorted(shuffled.clusters) == sorted(corpus.clusters)
     assert [len(ids) for ids in shuffled.documents] == [len(ids) for ids in corpus.documents]
     found = honesty.judged(shuffled, tmp_path)
-    assert set(outcomes(found).values()) == {"no difference shown"}
-    assert abs(found.verdicts[0].difference) < with_gain.verdicts[0].difference / 4
+    assert "beats" not in outcomes(found).values()
+    assert found.verdicts[0].difference < with_gain.verdicts[0].difference / 8
 
 
 def test_no_difference_is_shown_between_clusters_that_are_alike(honesty, tmp_path):

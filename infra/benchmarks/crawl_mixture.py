@@ -82,12 +82,15 @@ def by_plain_training(corpus: Corpus, script: Path) -> dict[str, Any]:
     evaluation = corpus.workspace.local("final.jsonl")
     _write_final(corpus, mixture["objective"], evaluation)
     seeds = read_comparison(corpus)["seeds"]
-    commands = {name: _command(corpus, script, folder, evaluation, seeds) for name, folder in folders.items()}
+    # Whole documents fill a dataset to within its largest ones: all are read as far as the smallest goes.
+    tokens = min(_manifest(folder)["splits"]["train"]["tokens"] for folder in folders.values())
+    commands = {
+        name: [*_command(corpus, script, folder, evaluation, seeds), "--tokens", str(tokens)]
+        for name, folder in folders.items()
+    }
     with ThreadPoolExecutor(max(1, (os.cpu_count() or 1))) as pool:
         told = dict(zip(commands, pool.map(_ran, commands.values()), strict=True))
-    result = judged(
-        {name: one["losses"] for name, one in told.items()}, seeds=seeds, tokens=corpus.settings.dataset.tokens
-    )
+    result = judged({name: one["losses"] for name, one in told.items()}, seeds=seeds, tokens=tokens)
     return {
         "trainer": "transformers LlamaForCausalLM, fresh; AdamW, cosine schedule; plain_training.py",
         "parameters": told["found"]["parameters"],
@@ -122,12 +125,11 @@ def _write_final(corpus: Corpus, target: str, path: Path) -> None:
 def _command(corpus: Corpus, script: Path, folder: Path, evaluation: Path, seeds: Sequence[int]) -> list[str]:
     from mixer.model import hidden_size  # loads torch
 
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    shards = folder / Path(manifest["splits"]["train"]["files"][0]).parent
+    shards = folder / Path(_manifest(folder)["splits"]["train"]["files"][0]).parent
     tokenizer = corpus.workspace.path(*lineage.tokenizer(corpus).steps, "tokenizer.json")
     proxy = corpus.settings.proxy
     sizes = {"layers": proxy.layers, "width": proxy.width, "hidden": hidden_size(proxy), "heads": proxy.heads}
-    sizes |= {"sequence": proxy.sequence, "batch": proxy.batch, "tokens": corpus.settings.dataset.tokens}
+    sizes |= {"sequence": proxy.sequence, "batch": proxy.batch}
     command = [sys.executable, str(script), "--shards", str(shards), "--tokenizer", str(tokenizer)]
     command += ["--evaluation", str(evaluation), "--seeds", *map(str, seeds)]
     return command + [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
@@ -141,8 +143,12 @@ def _ran(command: Sequence[str]) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+def _manifest(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+
+
 def _dataset(folder: Path, told: Mapping[str, Any]) -> dict[str, Any]:
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest = _manifest(folder)
     return {
         "documents": manifest["splits"]["train"]["rows"],
         "tokens": manifest["splits"]["train"]["tokens"],

@@ -4,7 +4,8 @@
 
 A fresh LlamaForCausalLM, AdamW, a cosine schedule; documents in the shards' order, each closed by the end mark,
 cut into sequences that every seed shuffles anew; one pass. Prints one JSON object: the loss on the evaluation
-texts (JSONL with `text` and `group`; the mean over groups) for each seed, in nats per token.
+texts (JSONL with `text` and `group`; the mean over groups, evenly spaced sequences of each) for each seed, in nats
+per token. Fails where the shards hold fewer tokens than asked for: runs of unequal length must not be compared.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def model_of(arguments: argparse.Namespace, vocabulary: int) -> LlamaForCausalLM
 
 def train(model: LlamaForCausalLM, data: torch.Tensor, arguments: argparse.Namespace, seed: int) -> None:
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    steps = min(len(data), arguments.tokens // arguments.sequence) // arguments.batch
+    steps = arguments.tokens // (arguments.sequence * arguments.batch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=arguments.rate, betas=(0.9, 0.95), weight_decay=0.1)
     schedule = get_cosine_schedule_with_warmup(optimizer, steps // 20, steps)
     model.train()
@@ -75,7 +76,8 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--evaluation", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
-    parser.add_argument("--tokens", type=int, default=400_000, help="trained on, at most one pass")
+    parser.add_argument("--tokens", type=int, required=True, help="trained on, at most one pass")
+    parser.add_argument("--windows", type=int, default=300, help="sequences evaluated of each group")
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--hidden", type=int, default=176)
@@ -90,11 +92,16 @@ def main() -> None:
         text for path in sorted(arguments.shards.glob("*.parquet")) for text in pq.read_table(path)["text"].to_pylist()
     ]
     data = sequences(tokenizer, texts, arguments.sequence)
+    if data.numel() < arguments.tokens - arguments.sequence:
+        parser.error(f"{arguments.shards} holds {data.numel()} tokens, --tokens asks for {arguments.tokens}")
     by_group = defaultdict(list)
     for line in arguments.evaluation.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         by_group[row["group"]].append(row["text"])
-    groups = {name: sequences(tokenizer, found, arguments.sequence) for name, found in sorted(by_group.items())}
+    groups = {}
+    for name, found in sorted(by_group.items()):
+        every = sequences(tokenizer, found, arguments.sequence)
+        groups[name] = every[:: -(-len(every) // arguments.windows)]
     losses, started = [], time.perf_counter()
     for seed in arguments.seeds:
         set_seed(seed)

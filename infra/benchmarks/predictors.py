@@ -74,7 +74,7 @@ def _table(path: Path) -> tuple[np.ndarray, list[str]]:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     key = next(name for name in ("index", "run") if name in rows[0])
-    names = [name for name in rows[0] if name not in ("index", "run", "name") and _is_number(rows[0][name])]
+    names = [name for name in rows[0] if name not in ("", "index", "run", "name") and _is_number(rows[0][name])]
     rows.sort(key=lambda row: row[key])
     return np.array([[float(row[name]) for name in names] for row in rows]), names
 
