@@ -170,14 +170,20 @@ def verdict(
     other: str,
     confidence: float = CONFIDENCE,
 ) -> Verdict:
-    """Judge paired losses, (seeds,) each, by the noise of one run; pairs with a failed run (NaN) are left out."""
+    """Judge paired losses, (seeds,) each, by the noise of one run or, where it is larger, of their own differences.
+
+    Pairs with a failed run (NaN) are left out.
+    """
     differences = [b - a for a, b in zip(ours, theirs, strict=True) if math.isfinite(a) and math.isfinite(b)]
     num = len(differences)
     mean = statistics.fmean(differences) if num else math.nan
     if not num or not noise.degrees:
         text = f"{name} against {other}: no difference shown, since {num} paired runs do not show their noise"
         return Verdict(name, other, "no difference shown", mean, math.nan, (math.nan, math.nan), num, text)
-    error = noise.std * math.sqrt(2 / num)
+    # Mixtures that resemble each other share their noise by seed, which pulls the pooled figure down: a pair whose
+    # own differences scatter more is judged by those.
+    own = statistics.stdev(differences) / math.sqrt(2) if num > 1 else 0.0
+    error = max(noise.std, own) * math.sqrt(2 / num)
     margin = _t_multiple(noise.degrees, confidence) * error
     low, high = mean - margin, mean + margin
     outcome: Outcome = "beats" if low > 0 else "worse" if high < 0 else "no difference shown"

@@ -414,6 +414,18 @@ def test_every_layout_is_as_its_manifest_says_and_holds_the_same_draws(exported,
     assert pools["read"] == pools["kept"] + sum(pools["dropped"].values())
 
 
+def test_rows_stand_in_the_order_of_the_draw_over_all_crawls(built):
+    candidates = export._candidates(built)
+    train = np.flatnonzero(~candidates.validation)
+    drawn = train[export._selected(built, candidates, train, stages.read_mixture(built)["weights"]).rows]
+    wanted = [candidates.ids[row].tobytes().hex() for row in drawn]
+    folder = folder_of(built, mixing.dataset)
+    paths = json.loads((folder / "manifest.json").read_bytes())["splits"]["train"]["files"]
+    assert [one for path in paths for one in pq.read_table(folder / path)["id"].to_pylist()] == wanted
+    crawls = {candidates.parts[int(place) >> 32][0] for place in candidates.places[drawn[:40]]}
+    assert crawls == {"crawl-1", "crawl-2"}  # shuffled over both, not one after the other
+
+
 def test_every_layout_is_read_by_datasets_pyarrow_and_polars(exported, tmp_path):
     import datasets
 
