@@ -75,7 +75,7 @@ def signatures(context: dg.AssetExecutionContext, workspace: CorpusResource) -> 
 @dg.asset(group_name="corpus", kinds={"parquet"}, code_version=str(lineage.VERSIONS["targets"]))
 def targets(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
     """Held-out documents that the mixture should serve; half of each target is for the final comparison alone."""
-    from pipelines.stages import run_targets
+    from pipelines.targets import run_targets
 
     return once(context, workspace, run_targets)
 
@@ -94,7 +94,7 @@ def duplicates(context: dg.AssetExecutionContext, workspace: CorpusResource) -> 
 
     A crawl needs the duplicates of those before it: a run over several takes them in order.
     """
-    from pipelines.stages import run_duplicates
+    from pipelines.duplicates import run_duplicates
 
     return by_crawl(context, workspace, run_duplicates, duplicate_rate_below_limit=claims.duplicate_rate_below_limit)
 

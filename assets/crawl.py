@@ -35,7 +35,7 @@ def registration(crawl: Crawl) -> dg.AssetMaterialization:
 )
 def documents(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Text of every page with its identity, written once; rejects beside it with their reasons."""
-    from pipelines.stages import run_documents
+    from pipelines.ingest import run_documents
 
     return by_crawl(context, workspace, run_documents)
 

@@ -31,13 +31,13 @@ class Step:
 
 
 STEPS = (
-    Step("targets", "pipelines.stages", "corpus"),
-    Step("documents", "pipelines.stages", "crawl"),
+    Step("targets", "pipelines.targets", "corpus"),
+    Step("documents", "pipelines.ingest", "crawl"),
     Step("edits", "pipelines.stages", "crawl"),
     Step("signals", "pipelines.stages", "crawl"),
     Step("verdicts", "pipelines.stages", "crawl"),
     Step("signatures", "pipelines.stages", "crawl"),
-    Step("duplicates", "pipelines.stages", "crawl"),
+    Step("duplicates", "pipelines.duplicates", "crawl"),
     Step("embeddings", "pipelines.stages", "crawl"),
     Step("centroids", "pipelines.fitting", "corpus"),
     Step("fine_clusters", "pipelines.stages", "crawl"),

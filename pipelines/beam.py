@@ -21,7 +21,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # noqa: E
 logging.disable(logging.NOTSET)
 
 from pipelines import settings  # noqa: E402
-from pipelines.pool import Pool, shared_pool  # noqa: E402
+from pipelines.workers import Pool, shared_pool  # noqa: E402
 
 # DoFns are pickled even in process. What cannot be (a pool, a callback) waits here, and so do failures: Beam
 # would bury them under its own frames and lose their type.

@@ -1,138 +1,28 @@
-"""The corpus half, one function per stage: raw crawl files to token pools. Open this file first.
+"""The stages that add columns beside the documents, one function each. Open this file first.
 
-Each function finds its stage's address (pipelines/lineage.py), does the parts that are missing, seals the
-stage and returns a Report. Running one again is safe and, where nothing is missing, costs a listing.
+Each function finds its stage's address (pipelines/lineage.py), does the parts that are missing, seals the stage and
+returns a Report. Running one again is safe and, where nothing is missing, costs a listing. What comes before is
+pipelines/ingest.py and targets.py, what looks at all parts at once duplicates.py, fitting.py and pooling.py. The order
+is in mixer/job.py.
 """
 
-import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import edits, lineage, minhash, quality
-from pipelines.corpus import Corpus, Report, added, forget_peak, peak_memory
-from pipelines.duplicates import run_duplicates
-from pipelines.errors import AccountingError, InputError
+from pipelines.corpus import Corpus, Report, forget_peak, peak_memory
 from pipelines.records import ID
-from pipelines.store import Recipe, Stage, aligned, part_name
+from pipelines.store import Recipe, Stage, aligned
 
 Tables = Mapping[str, pa.Table]
 Rows = tuple[pa.Table, dict[str, Any]]  # the new columns, and what to count
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Crawl files to documents
-
-
-def run_documents(corpus: Corpus, crawl: str) -> Report:
-    """Read the crawl's files: documents, rejects beside them, and every byte accounted for."""
-    started = time.monotonic()
-    stage = lineage.documents(corpus, crawl)
-    files = corpus.crawl(crawl).files
-    with stage.lease():
-        before = stage.sidecars()
-        finished = {side["file"] for side in before.values() if side["end"]}
-        todo = [relative for relative in files if relative not in finished]
-        corpus.progress.begin("documents", crawl, total=len(files), done=len(files) - len(todo))
-        peaks = [0]
-
-        def landed(_: str, told: tuple[int, int]) -> None:
-            peaks.append(told[1])
-            corpus.progress.advance(1, told[0])
-
-        corpus.map(_Ingest(stage, crawl, dict(files), corpus.settings.ingest), todo, landed)
-        sidecars = {part: side for part, side in stage.sidecars().items() if side["file"] in files}
-        _check_accounts(files, sidecars)
-        manifest = stage.seal(list(sidecars), counts=added([side["counts"] for side in sidecars.values()]))
-    return corpus.report(stage, manifest, started, parts=len(files), todo=len(todo), peak_bytes=max(peaks))
-
-
-@dataclass(frozen=True)
-class _Ingest:
-    """Reads one file from where its last committed part ended."""
-
-    stage: Stage
-    crawl: str
-    files: dict[str, tuple[str, int]]
-    settings: Any
-
-    def __call__(self, relative: str) -> tuple[int, int]:
-        from pipelines.documents import read_parts
-
-        forget_peak()
-        location, size = self.files[relative]
-        _must_be_unchanged(location, relative, size)
-        k, offset, rows = 0, 0, 0
-        while self.stage.has(part_name(relative, k)):
-            side = self.stage.sidecar(part_name(relative, k))
-            k, offset, rows = k + 1, side["next_offset"], rows + side["rows"]
-        try:
-            opened = partial(_open, location)
-            for part in read_parts(
-                opened, relative=relative, size=size, crawl=self.crawl, settings=self.settings, offset=offset
-            ):
-                counts = {
-                    "read": part.counts.read,
-                    "kept": part.counts.kept,
-                    "dropped": dict(part.counts.dropped),
-                    "errors": dict(part.counts.errors),
-                    "bytes_read": part.bytes_read,
-                    "bytes_lost": part.bytes_lost,
-                }
-                self.stage.commit(
-                    part_name(relative, k),
-                    part.documents,
-                    beside={"rejects": part.rejects},
-                    counts=counts,
-                    file=relative,
-                    file_bytes=size,
-                    first_offset=part.first_offset,
-                    next_offset=part.next_offset,
-                    end=part.end,
-                )
-                k, rows = k + 1, rows + part.documents.num_rows
-        except FileNotFoundError:
-            raise InputError(f"{location} is gone before it was read to its end; put it back and run again") from None
-        return rows, peak_memory()
-
-
-def _must_be_unchanged(location: str, relative: str, size: int) -> None:
-    filesystem, path = fsspec.core.url_to_fs(location)
-    try:
-        now = filesystem.size(path)
-    except FileNotFoundError:
-        raise InputError(f"{location} is gone; put it back and run again") from None
-    if now != size:
-        raise InputError(
-            f"{relative} has {now} bytes now and had {size} when its crawl was registered; crawl files must not "
-            "change: put it back, or give the new one another name, or another crawl"
-        )
-
-
-def _open(location: str) -> Any:
-    return fsspec.open(location, "rb").open()
-
-
-def _check_accounts(files: Mapping[str, tuple[str, int]], sidecars: Mapping[str, Mapping[str, Any]]) -> None:
-    """Invariant 1: bytes read + lost = size of each file; records read = kept + dropped + errors."""
-    for relative, (_, size) in files.items():
-        sides = [side for side in sidecars.values() if side["file"] == relative]
-        told = sum(side["counts"]["bytes_read"] + side["counts"]["bytes_lost"] for side in sides)
-        if told != size or not any(side["end"] for side in sides):
-            raise AccountingError(f"{relative}: {told} bytes accounted for, the file has {size}")
-        for side in sides:
-            counts = side["counts"]
-            out = counts["kept"] + sum(counts["dropped"].values()) + sum(counts["errors"].values())
-            if counts["read"] != out or counts["kept"] != side["rows"]:
-                raise AccountingError(f"{side['part']} of {relative}: {counts['read']} records read, {out} came out")
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -222,55 +112,6 @@ def run_signatures(corpus: Corpus, crawl: str) -> Report:
 def _signatures(settings: Any, tables: Tables) -> Rows:
     texts = tables["documents"]["text"].to_pylist()
     return minhash.signatures(texts, settings), {"read": len(texts)}
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Held-out documents
-
-
-def run_targets(corpus: Corpus) -> Report:
-    """The targets' documents with their signatures; half of each, by id, is only for the final comparison."""
-    stage = lineage.targets(corpus)
-    by_part = {part_name(f"target:{target.name}", 0): target for target in corpus.settings.targets}
-
-    def write(part: str) -> tuple[int, int]:
-        target = by_part[part]
-        table = _target_table(target.name, Path(target.path), corpus.settings.duplicates)
-        stage.commit(part, table, counts={"read": table.num_rows, "kept": table.num_rows})
-        return table.num_rows, 0
-
-    return corpus.run(stage, list(by_part), write, on_driver=True)
-
-
-def _target_table(name: str, path: Path, settings: Any) -> pa.Table:
-    from pipelines.records import document_id
-
-    rows: dict[bytes, tuple[str, str]] = {}
-    with fsspec.open(str(path), "rt", encoding="utf-8", compression="infer") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                record = json.loads(line)
-                text, group = record["text"], str(record.get("group", ""))
-                identity = document_id("target", str(record.get("id") or text))
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(
-                    f"{path}:{number}: a target's line is JSON with `text` (and `id`, `group`): {error}"
-                ) from None
-            if text.strip():
-                rows[identity] = (text, group)
-    if len(rows) < 2:
-        raise InputError(f"{path}: target {name!r} has {len(rows)} documents; it needs at least two, to be split")
-    texts = [text for text, _ in rows.values()]
-    split = ["search" if identity[0] < 128 else "final" for identity in rows]
-    if len(set(split)) < 2:
-        raise InputError(
-            f"{path}: all {len(rows)} documents of target {name!r} fall, by id, into its {split[0]} half; add some"
-        )
-    table = minhash.signatures(texts, settings)
-    for column, values in (("text", texts), ("group", [group for _, group in rows.values()]), ("split", split)):
-        table = table.append_column(column, pa.array(values, pa.string()))
-    table = table.append_column("target", pa.array([name] * len(rows), pa.string()))
-    return table.add_column(0, pa.field("id", ID, nullable=False), pa.array(list(rows), ID))
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -429,9 +270,3 @@ def model_cache(stage: Stage) -> Path:
     if stage.workspace.is_local:
         return stage.workspace.local("models")
     return Path.home() / ".cache" / "sirdar" / "models"
-
-
-__all__ = [
-    "run_documents", "run_duplicates", "run_edits", "run_embeddings", "run_fine_clusters", "run_signals",
-    "run_signatures", "run_targets", "run_tokens", "run_verdicts",
-]  # fmt: skip

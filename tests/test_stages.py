@@ -16,7 +16,7 @@ from typing import Any
 import made_corpus
 import pytest
 
-from pipelines import embed, lineage, pool, stages
+from pipelines import embed, ingest, lineage, stages, targets, workers
 from pipelines.corpus import Corpus, Report, Silent
 from pipelines.crawls import register
 from pipelines.errors import AccountingError, InputError, SettingsError, StoreError
@@ -152,7 +152,7 @@ def test_accounts_that_do_not_add_up_stop_the_run(fresh: Callable[..., Corpus], 
     side["counts"][key] += 1
     corpus.workspace.write_json(side, *stage.steps, f"{part}.json")
     with pytest.raises(AccountingError, match=r"pages\.warc\.gz"):
-        stages.run_documents(corpus, "crawl-1")
+        ingest.run_documents(corpus, "crawl-1")
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class _Killer(Silent):
     def advance(self, count: int, rows: int) -> None:
         if self.stage == "signals":
             self.stage = "killed"
-            executor = pool.shared_pool(2)._executor
+            executor = workers.shared_pool(2)._executor
             assert executor is not None
             os.kill(next(iter(executor._processes)), signal.SIGKILL)
 
@@ -378,12 +378,12 @@ def test_a_file_that_is_gone_or_changed_is_named(crawl_files: Path, encoder: Pat
     with (crawls / "crawl-1/junk.jsonl").open("ab") as file:
         file.write(b'{"text": "one more"}\n')
     with pytest.raises(InputError, match=r"junk\.jsonl has \d+ bytes now and had \d+"):
-        stages.run_documents(corpus, "crawl-1")
+        ingest.run_documents(corpus, "crawl-1")
     (crawls / "crawl-1/junk.jsonl").unlink()
     with pytest.raises(InputError, match=r"junk\.jsonl is gone"):
-        stages.run_documents(corpus, "crawl-1")
+        ingest.run_documents(corpus, "crawl-1")
     shutil.copy(crawl_files / "crawl-1/junk.jsonl", crawls / "crawl-1")
-    assert stages.run_documents(corpus, "crawl-1").rows == 170
+    assert ingest.run_documents(corpus, "crawl-1").rows == 170
 
 
 def test_a_stage_whose_inputs_are_missing_names_the_command_to_run(fresh: Callable[..., Corpus]) -> None:
@@ -414,7 +414,7 @@ def test_a_target_that_cannot_be_split_is_named(fresh: Callable[..., Corpus], tm
         corpus = fresh(changes=("targets=[]",))
         corpus = made_corpus.changed(corpus, f"targets=[{{name='few', path='{path}'}}]")
         with pytest.raises(InputError, match=told):
-            stages.run_targets(corpus)
+            targets.run_targets(corpus)
 
 
 def test_a_fit_crawl_that_is_not_there_is_named(copied: Corpus) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from pipelines import pool
+from pipelines import workers
 from pipelines.errors import InputError, WorkerError
-from pipelines.pool import Pool
+from pipelines.workers import Pool
 
 ITEMS = [f"unit-{number}" for number in range(8)]
 
@@ -104,17 +104,17 @@ def test_a_worker_killed_while_it_waits_is_replaced(two: Pool) -> None:
 
 
 def test_a_unit_that_always_kills_is_named_after_its_tries(two: Pool, tmp_path: Path) -> None:
-    with pytest.raises(WorkerError, match=rf"^unit-3: its worker process died {pool.TRIES + 1} times"):
+    with pytest.raises(WorkerError, match=rf"^unit-3: its worker process died {workers.TRIES + 1} times"):
         ran(two, partial(deadly, str(tmp_path)), ITEMS)
-    assert len((tmp_path / "unit-3").read_text()) == pool.TRIES + 1
+    assert len((tmp_path / "unit-3").read_text()) == workers.TRIES + 1
     # its neighbours were not taken for it
     assert all((tmp_path / item).exists() for item in ITEMS)
 
 
 def test_an_error_comes_out_as_it_was_raised(two: Pool) -> None:
-    for workers in (two, Pool(1)):
+    for some in (two, Pool(1)):
         with pytest.raises(InputError, match="this one is broken"):
-            ran(workers, refusing, ITEMS)
+            ran(some, refusing, ITEMS)
     assert ran(two, lengthened, ITEMS[:2]) == {item: item + item for item in ITEMS[:2]}
 
 
@@ -163,8 +163,8 @@ def _environment() -> dict[str, str]:
 PARENT = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from test_pool import forever
-from pipelines.pool import Pool
+from test_workers import forever
+from pipelines.workers import Pool
 
 if __name__ == "__main__":
     Pool(2).run(forever, ["a", "b"], print)
@@ -184,7 +184,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
         assert all(_alive(child) for child in children)
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
-        deadline = time.monotonic() + 10 * pool.POLL_SECONDS
+        deadline = time.monotonic() + 10 * workers.POLL_SECONDS
         while any(map(_alive, children)) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not any(map(_alive, children))
