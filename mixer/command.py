@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from mixer.job import STEPS, Step, planned
 from pipelines import settings as configuration
-from pipelines.errors import SirdarError
+from pipelines.errors import LeaseError, SirdarError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 settings_app = typer.Typer(no_args_is_help=True, help="Show the settings, or the presets to start from.")
@@ -214,7 +214,7 @@ def trace(
     from mixer.inspection import trace as traced
 
     for stage, told in traced(opened(workspace), document):
-        output.print(f"{stage:<14} {told}", highlight=False, markup=False, soft_wrap=True)
+        output.print(f"{stage:<14} {told}".rstrip(), highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -224,18 +224,29 @@ def clean(
 ) -> None:
     """Delete stage folders that neither the current settings nor a dataset refer to.
 
+    Of a stage whose current folder depends on one that is not finished, nothing is deleted; nor is a folder
+    that a running job writes.
+
     Example: sirdar clean -w ws --yes
     """
     from mixer.inspection import unneeded
 
     corpus = opened(workspace)
     found = unneeded(corpus)
+    sizes = []
     for label, size in found:
         output.print(f"{label}  {size / 1e6:,.1f} MB", highlight=False)
-        if yes:
-            corpus.workspace.delete(*label.split("/"))
-    total = sum(size for _, size in found) / 1e6
-    output.print(f"{len(found)} folders, {total:,.1f} MB" + (" deleted" if yes else "; --yes deletes them"))
+        steps = label.split("/")
+        try:
+            if yes:
+                with corpus.workspace.lease(*steps):
+                    corpus.workspace.delete(*steps)
+        except LeaseError as error:
+            output.print(f"kept: {error}", highlight=False, markup=False, soft_wrap=True)
+            continue
+        sizes.append(size)
+    told = " deleted" if yes else "; --yes deletes them"
+    output.print(f"{len(sizes)} folders, {sum(sizes) / 1e6:,.1f} MB{told}")
 
 
 @settings_app.command("show")

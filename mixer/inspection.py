@@ -46,13 +46,15 @@ class StageStatus:
 
 def stages(corpus: Corpus) -> Iterator[tuple[str, str, Stage | None]]:
     """(stage, crawl, address) of the corpus half; None where the inputs are not finished."""
-    for name in CORPUS_STAGES[:1]:
-        yield name, "", _address(corpus, name)
-    for crawl in corpus.crawls:
-        for name in CRAWL_STAGES:
-            yield name, crawl.name, _address(corpus, name, crawl.name)
-    for name in CORPUS_STAGES[1:]:
-        yield name, "", _address(corpus, name)
+    for name, *crawl in _asked(corpus):
+        yield name, "".join(crawl), _address(corpus, name, *crawl)
+
+
+def _asked(corpus: Corpus) -> Iterator[tuple[str, ...]]:
+    """(stage, crawl) or (stage,) of the corpus half, in the order in which they are run."""
+    yield from ((name,) for name in CORPUS_STAGES[:1])
+    yield from ((name, crawl.name) for crawl in corpus.crawls for name in CRAWL_STAGES)
+    yield from ((name,) for name in CORPUS_STAGES[1:])
 
 
 def _address(corpus: Corpus, name: str, *crawl: str) -> Stage | None:
@@ -65,10 +67,10 @@ def _address(corpus: Corpus, name: str, *crawl: str) -> Stage | None:
 
 def status(corpus: Corpus) -> list[StageStatus]:
     """One line per stage and crawl: read, kept, dropped by reason, errors, bytes lost."""
-    return [_status(name, crawl, stage) for name, crawl, stage in stages(corpus)]
+    return [_status(corpus, name, crawl, stage) for name, crawl, stage in stages(corpus)]
 
 
-def _status(name: str, crawl: str, stage: Stage | None) -> StageStatus:
+def _status(corpus: Corpus, name: str, crawl: str, stage: Stage | None) -> StageStatus:
     manifest = stage.manifest() if stage else None
     if stage is None:
         return StageStatus(name, crawl, "", "absent", 0, 0, {})
@@ -77,62 +79,110 @@ def _status(name: str, crawl: str, stage: Stage | None) -> StageStatus:
         state = "unfinished" if parts else "absent"
         return StageStatus(name, crawl, stage.label, state, len(parts), sum(p["rows"] for p in parts.values()), {})
     counts = manifest.get("counts", {})
-    return StageStatus(name, crawl, stage.label, "finished", len(manifest["parts"]), manifest["rows"], counts)
+    state = "finished" if _is_whole(corpus, crawl, stage, manifest) else "unfinished"
+    return StageStatus(name, crawl, stage.label, state, len(manifest["parts"]), manifest["rows"], counts)
+
+
+def _is_whole(corpus: Corpus, crawl: str, stage: Stage, manifest: dict[str, Any]) -> bool:
+    """Whether a manifest tells of all that its crawl holds now; a file may have been added after it."""
+    if not crawl:
+        return True
+    parts = lineage.part_names(manifest)
+    if stage.recipe.stage == "documents":
+        ended = {side["file"] for part, side in stage.sidecars().items() if side["end"] and part in parts}
+        return ended >= corpus.crawl(crawl).files.keys()
+    documents = lineage.documents(corpus, crawl).manifest()
+    return documents is not None and parts == lineage.part_names(documents)
 
 
 # ---------------------------------------------------------------------------------------------------------
 # One document
 
 
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A row of the documents, or of the rejects beside them."""
+
+    crawl: str
+    part: str
+    row: int
+    values: dict[str, Any]
+    rejected: bool
+
+
 def trace(corpus: Corpus, wanted: str) -> list[tuple[str, str]]:
-    """(stage, what happened there) of a document, by its id in hex, a unique beginning of it, or its URL."""
-    crawl, part, row, document = _found(corpus, wanted)
-    if document is None:
-        return [("documents", f"rejected in {crawl}: {row['reason']} ({row['url']}, byte {row['offset']} of {part})")]
-    told = [("documents", f"{crawl}, byte {document['offset']} of {_file(corpus, crawl, part)}: {document['url']}")]
-    told.append(
-        ("", f"{document['num_bytes']} bytes of text, {document['charset'] or 'as text'}, from {document['date']}")
-    )
+    """(stage, what happened there) of a document, by its id in hex, a unique beginning of it, or its URL.
+
+    Where several records have the URL: all of them, documents before rejects, an empty line before each other.
+    """
+    told: list[tuple[str, str]] = []
+    for hit in _found(corpus, wanted):
+        told += [("", "")] if told else []
+        told += _rejected(corpus, hit) if hit.rejected else _way(corpus, hit)
+    return told
+
+
+def _rejected(corpus: Corpus, hit: _Hit) -> list[tuple[str, str]]:
+    row, file = hit.values, _file(corpus, hit.crawl, hit.part)
+    return [("documents", f"rejected in {hit.crawl}: {row['reason']} ({row['url']}, byte {row['offset']} of {file})")]
+
+
+def _way(corpus: Corpus, hit: _Hit) -> list[tuple[str, str]]:
+    document, file = hit.values, _file(corpus, hit.crawl, hit.part)
+    told = [
+        ("documents", f"{hit.crawl}, byte {document['offset']} of {file}: {document['url']}"),
+        ("", f"{document['num_bytes']} bytes of text, {document['charset'] or 'as text'}, from {document['date']}"),
+    ]
     for name in CRAWL_STAGES[1:]:
-        stage = _address(corpus, name, crawl)
-        if stage is None or not stage.has(part):
+        stage = _address(corpus, name, hit.crawl)
+        if stage is None or not stage.has(hit.part):
             told.append((name, "not there yet"))
             continue
-        told.append((name, _told(corpus, name, stage.read(part).slice(row, 1).to_pylist()[0])))
+        rows = stage.read(hit.part).slice(hit.row, 1).to_pylist()
+        if [row["id"] for row in rows] != [document["id"]]:
+            raise StoreError(
+                f"{stage.label}/{hit.part}: row {hit.row} is not of document {document['id'].hex()}; delete"
+                " that folder and run the stage again"
+            )
+        told.append((name, _told(corpus, name, rows[0])))
         if name in ("verdicts", "duplicates") and told[-1][1].startswith("dropped"):
             break
     return told
 
 
-def _found(corpus: Corpus, wanted: str) -> tuple[str, str, Any, dict[str, Any] | None]:
-    """(crawl, part, row number, document) or, for a reject, (crawl, file, reject, None)."""
+def _found(corpus: Corpus, wanted: str) -> list[_Hit]:
+    """Documents, then rejects, each in the order of the crawls; never none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     by_id = all(character in "0123456789abcdef" for character in wanted) and 6 <= len(wanted) <= 32
-    columns = ["id", "url"]
-    hits: list[tuple[str, str, Any, dict[str, Any] | None]] = []
+    hits: list[_Hit] = []
     for crawl in corpus.crawls:
         stage = lineage.documents(corpus, crawl.name)
-        for part, sidecar in stage.sidecars().items():
+        for part in stage.sidecars():
             for beside in ("", "rejects"):
-                table = stage.read(part, columns, beside=beside)
+                table = stage.read(part, ["id", "url"], beside=beside)
                 if by_id:
                     low, high = (bytes.fromhex(wanted.ljust(32, digit)) for digit in "0f")
                     ids = table["id"].cast(pa.binary())
                     mask = pc.and_(pc.greater_equal(ids, low), pc.less_equal(ids, high))
                 else:
                     mask = pc.equal(table["url"], wanted)
-                for row in pc.indices_nonzero(mask.combine_chunks()).to_pylist():
-                    found = stage.read(part, beside=beside).slice(row, 1).to_pylist()[0]
-                    hits.append(
-                        (crawl.name, sidecar["file"], found, None) if beside else (crawl.name, part, row, found)
-                    )
+                rows = pc.indices_nonzero(mask.combine_chunks()).to_pylist()
+                found = stage.read(part, beside=beside).take(rows).to_pylist() if rows else []
+                hits += [
+                    _Hit(crawl.name, part, row, values, bool(beside)) for row, values in zip(rows, found, strict=True)
+                ]
     if not hits:
-        raise InputError(f"no document or reject {wanted!r}; give an id in hex (6 to 32 digits) or a whole URL")
-    if len(hits) > 1 and by_id and len(wanted) < 32:
-        raise InputError(f"{wanted!r} is the beginning of {len(hits)} ids; give more digits")
-    return hits[0]
+        raise InputError(
+            f"no document or reject {wanted!r}; give an id in hex (6 to 32 digits) or a whole URL. Records that"
+            " the sample leaves out (not_sampled) or that are dropped by type (type_...) are counted, see"
+            " `sirdar status`, but not listed"
+        )
+    ids = {hit.values["id"] for hit in hits}
+    if by_id and len(ids) > 1:
+        raise InputError(f"{wanted!r} is the beginning of {len(ids)} ids; give more digits")
+    return sorted(hits, key=lambda hit: hit.rejected)
 
 
 def _file(corpus: Corpus, crawl: str, part: str) -> str:
@@ -177,31 +227,45 @@ def _cluster(corpus: Corpus, fine: int) -> str:
 
 
 def unneeded(corpus: Corpus) -> list[tuple[str, int]]:
-    """(label, bytes) of stage folders that neither the current settings nor a dataset refer to."""
+    """(label, bytes) of stage folders that neither the current settings nor a dataset refer to.
+
+    None of a stage whose current folder cannot be worked out, since a stage before it is not finished: it may
+    be any of them. Raises SettingsError where a setting names a file that is not there.
+    """
     workspace = corpus.workspace
-    needed = {stage.label for _, _, stage in stages(corpus) if stage}
-    needed |= set(_search_labels(corpus))
+    needed, unknown = _needed(corpus)
     for name in workspace.names("dataset"):
         for version in workspace.names("dataset", name):
             place = ("dataset", name, version, "manifest.json")
             if workspace.exists(*place):
                 needed |= set(workspace.read_json(*place).get("inputs", {}))
-    found: list[tuple[str, int]] = []
-    for name in (*CORPUS_STAGES, "mixture", "comparison"):
-        labels = [f"{name}/{digest}" for digest in workspace.names(name)]
-        found += [(label, 0) for label in labels if label not in needed]
-    for name in (*CRAWL_STAGES, "search"):  # searches lie under their names, as the others under their crawls
-        for crawl in workspace.names(name):
-            labels = [f"{name}/{crawl}/{digest}" for digest in workspace.names(name, crawl)]
-            found += [(label, 0) for label in labels if label not in needed]
-    return [(label, workspace.size(*label.split("/"))) for label, _ in found]
+    of_all = (*CORPUS_STAGES, "mixture", "comparison")
+    of_crawls = (*CRAWL_STAGES, "search")  # searches lie under their names, as the others under their crawls
+    found: list[tuple[str, ...]] = [(name, digest) for name in of_all for digest in workspace.names(name)]
+    found += [
+        (name, crawl, digest)
+        for name in of_crawls
+        for crawl in workspace.names(name)
+        for digest in workspace.names(name, crawl)
+    ]
+    labels = ["/".join(steps) for steps in found if steps[0] not in unknown]
+    return [(label, workspace.size(*label.split("/"))) for label in labels if label not in needed]
 
 
-def _search_labels(corpus: Corpus) -> Iterator[str]:
+def _needed(corpus: Corpus) -> tuple[set[str], set[str]]:
+    """Labels that the current settings refer to, and the names of stages where that cannot be said yet."""
     from mixer import lineage as mixing
 
+    needed: set[str] = set()
+    unknown: set[str] = set()
+    for name, *crawl in _asked(corpus):
+        try:
+            needed.add(getattr(lineage, name)(corpus, *crawl).label)
+        except StoreError:
+            unknown.add(name)
     for function in (mixing.search, mixing.mixture, mixing.comparison):
         try:
-            yield function(corpus).label
-        except (StoreError, SettingsError):
-            continue
+            needed.add(function(corpus).label)
+        except (StoreError, SettingsError):  # settings without a target are sound, but ask for no search
+            unknown.add(function.__name__)
+    return needed, unknown

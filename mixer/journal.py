@@ -1,8 +1,9 @@
 """The journal of a search: one JSON line per finished trial, failures too, that survives any kill.
 
 Lines come in the order of finishing, which means nothing: readers get entries sorted by (round, index). A
-kill can tear only the last line, since every line is written, flushed and synced before the next; the torn
-one is cut off before anything is appended. Anything unreadable before it is damage, and an error.
+kill can tear only the last line, since every line is written, flushed and synced before the next, and a torn
+line has no newline; it is cut off before anything is appended. Any other unreadable line is damage, or of
+another version of this program, and an error: a finished trial is never thrown away.
 """
 
 import contextlib
@@ -33,7 +34,7 @@ def read(path: Path) -> tuple[Entry, ...]:
     """What the journal at `path` says, by (round, index), without locking it; () where there is none.
 
     One entry per key: a success stands whatever comes after it, and takes the place of earlier failures.
-    Raises StoreError for a damaged line that is not the last.
+    Raises StoreError for a line that ends in a newline and cannot be read.
     """
     data = path.read_bytes() if path.exists() else b""
     entries, _ = _parsed(data, path)
@@ -117,17 +118,19 @@ def _parsed(data: bytes, path: Path) -> tuple[list[Entry], int]:
     """Entries, and how many bytes of `data` they take up; the rest is a torn last line."""
     entries: list[Entry] = []
     good = 0
-    lines = data.splitlines(keepends=True)
+    lines = data.splitlines(keepends=True)  # of bytes: at newlines and returns, which JSON escapes
     for number, line in enumerate(lines, 1):
         try:
             values = json.loads(line)
             entries.append(Entry(Trial.from_json(values["trial"]), Result.from_json(values["result"])))
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if not line.endswith(b"\n"):
                 break
+            told = " ".join(str(error).split())  # pydantic's errors take several lines
             raise StoreError(
-                f"{path}, line {number} of {len(lines)} cannot be read ({error}); only a last line can be"
-                " torn by a kill. Restore the file, or delete that line to train its trial again"
+                f"{path}, line {number} of {len(lines)} cannot be read ({told}); a kill tears only a line without"
+                " its newline. Use the version that wrote it, restore the file, or delete that line to train its"
+                " trial again"
             ) from None
         good += len(line)
     return entries, good

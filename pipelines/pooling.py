@@ -88,8 +88,8 @@ def run_evaluations(corpus: Corpus) -> Report:
 def _evaluate(corpus: Corpus, folder: Path) -> dict[str, Any]:
     stage = lineage.targets(corpus)
     rows, counts = [], {}
-    for part in stage.sidecars():
-        table = stage.read(part, ("id", "text", "group", "split", "target"))
+    for part in stage.finished()["parts"]:
+        table = stage.read(part["part"], ("id", "text", "group", "split", "target"))
         name = table["target"][0].as_py()
         rows += _target_rows(corpus, name, table)
         search = table.filter(pc.equal(table["split"], "search"))

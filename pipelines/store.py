@@ -20,7 +20,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -138,6 +138,16 @@ class Workspace:
 
     def delete(self, *steps: str) -> None:
         self._located[0].rm(self.path(*steps), recursive=True)
+
+    @contextmanager
+    def lease(self, *steps: str) -> Iterator[None]:
+        """Only one process writes, or deletes, a stage's folder; a dead one's lease ends with it."""
+        if self.is_local:
+            with _local_lease(Path(self.path(*steps)), "/".join(steps)):
+                yield
+        else:
+            with _remote_lease(self, steps):
+                yield
 
     def log_run(self, entry: Mapping[str, Any]) -> None:
         """One line of what ran when, where and for how long; outside all digests."""
@@ -295,15 +305,9 @@ class Stage:
             raise StoreError(f"{self.label} is not there yet; run `sirdar {self.recipe.stage.replace('_', '-')}` first")
         return manifest
 
-    @contextmanager
-    def lease(self) -> Iterator[None]:
+    def lease(self) -> AbstractContextManager[None]:
         """Only one process writes a stage; a dead one's lease ends with it."""
-        if self.workspace.is_local:
-            with _local_lease(Path(self.workspace.path(*self.steps)), self.label):
-                yield
-        else:
-            with _remote_lease(self):
-                yield
+        return self.workspace.lease(*self.steps)
 
 
 def part_name(relative: str, k: int) -> str:
@@ -350,17 +354,17 @@ def _local_lease(folder: Path, label: str) -> Iterator[None]:
 
 
 @contextmanager
-def _remote_lease(stage: Stage) -> Iterator[None]:
-    place = (*stage.steps, "lease.json")
+def _remote_lease(workspace: Workspace, steps: tuple[str, ...]) -> Iterator[None]:
+    place = (*steps, "lease.json")
     holder = f"process {os.getpid()} on {socket.gethostname()}"
-    if stage.workspace.exists(*place):
-        held = stage.workspace.read_json(*place)
+    if workspace.exists(*place):
+        held = workspace.read_json(*place)
         if held["until"] > time.time():
-            raise LeaseError(f"{stage.label} is being written by {held['holder']}; wait for it or stop it")
+            raise LeaseError(f"{'/'.join(steps)} is being written by {held['holder']}; wait for it or stop it")
     ended = threading.Event()
 
     def hold() -> None:
-        stage.workspace.write_json({"holder": holder, "until": time.time() + LEASE_SECONDS}, *place)
+        workspace.write_json({"holder": holder, "until": time.time() + LEASE_SECONDS}, *place)
 
     def renew() -> None:
         while not ended.wait(LEASE_SECONDS / 3):
@@ -374,4 +378,5 @@ def _remote_lease(stage: Stage) -> Iterator[None]:
     finally:
         ended.set()
         renewing.join()
-        stage.workspace.delete(*place)
+        if workspace.exists(*place):  # not where the holder deleted the folder
+            workspace.delete(*place)

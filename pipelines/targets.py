@@ -1,4 +1,7 @@
-"""Targets: held-out documents that the mixture should serve, with signatures like a crawl's."""
+"""Targets: held-out documents that the mixture should serve, with signatures like a crawl's.
+
+A target is split by its texts, not by their ids: the same text is never both searched on and compared on.
+"""
 
 import json
 from pathlib import Path
@@ -15,43 +18,60 @@ from pipelines.store import part_name
 
 
 def run_targets(corpus: Corpus) -> Report:
-    """The targets' documents with their signatures; half of each, by id, is only for the final comparison."""
+    """The targets' documents with their signatures; half of each, by text, is only for the final comparison."""
     stage = lineage.targets(corpus)
     by_part = {part_name(f"target:{target.name}", 0): target for target in corpus.settings.targets}
 
     def write(part: str) -> tuple[int, int]:
         target = by_part[part]
-        table = _target_table(target.name, Path(target.path), corpus.settings.duplicates)
-        stage.commit(part, table, counts={"read": table.num_rows, "kept": table.num_rows})
+        table, counts = _target_table(target.name, Path(target.path), corpus.settings.duplicates)
+        stage.commit(part, table, counts=counts)
         return table.num_rows, 0
 
     return corpus.run(stage, list(by_part), write, on_driver=True)
 
 
-def _target_table(name: str, path: Path, settings: Any) -> pa.Table:
-    rows: dict[bytes, tuple[str, str]] = {}
+def _target_table(name: str, path: Path, settings: Any) -> tuple[pa.Table, dict[str, Any]]:
+    """(rows, what to count): every text once, as it came first."""
+    rows: dict[bytes, tuple[bytes, str, str]] = {}  # content hash -> id, text, group
+    read, dropped = 0, {"duplicate": 0, "empty": 0}
     with fsspec.open(str(path), "rt", encoding="utf-8", compression="infer") as file:
-        for number, line in enumerate(file, 1):
+        for read, line in enumerate(file, 1):
             try:
-                record = json.loads(line)
-                text, group = record["text"], str(record.get("group", ""))
-                identity = document_id("target", str(record.get("id") or text))
-            except (ValueError, KeyError, TypeError) as error:
+                identity, text, group = _parsed(name, json.loads(line))
+                content = minhash.content_hash(text)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise InputError(
-                    f"{path}:{number}: a target's line is JSON with `text` (and `id`, `group`): {error}"
+                    f"{path}:{read}: a target's line is JSON with `text` (and `id`, `group`): {error!r}"
                 ) from None
-            if text.strip():
-                rows[identity] = (text, group)
+            if not text.strip():
+                dropped["empty"] += 1
+            elif content in rows:
+                dropped["duplicate"] += 1
+            else:
+                rows[content] = (identity, text, group)
     if len(rows) < 2:
-        raise InputError(f"{path}: target {name!r} has {len(rows)} documents; it needs at least two, to be split")
-    texts = [text for text, _ in rows.values()]
-    split = ["search" if identity[0] < 128 else "final" for identity in rows]
+        raise InputError(
+            f"{path}: target {name!r} has {len(rows)} different documents; it needs at least two, to be split"
+        )
+    split = ["search" if content[0] < 128 else "final" for content in rows]
     if len(set(split)) < 2:
         raise InputError(
-            f"{path}: all {len(rows)} documents of target {name!r} fall, by id, into its {split[0]} half; add some"
+            f"{path}: all {len(rows)} documents of target {name!r} fall, by text, into its {split[0]} half; add some"
         )
+    ids, texts, groups = zip(*rows.values(), strict=True)
     table = minhash.signatures(texts, settings)
-    for column, values in (("text", texts), ("group", [group for _, group in rows.values()]), ("split", split)):
+    for column, values in (("text", texts), ("group", groups), ("split", split)):
         table = table.append_column(column, pa.array(values, pa.string()))
     table = table.append_column("target", pa.array([name] * len(rows), pa.string()))
-    return table.add_column(0, pa.field("id", ID, nullable=False), pa.array(list(rows), ID))
+    table = table.add_column(0, pa.field("id", ID, nullable=False), pa.array(ids, ID))
+    return table, {"read": read, "kept": len(rows), "dropped": dropped}
+
+
+def _parsed(name: str, record: Any) -> tuple[bytes, str, str]:
+    """(id, text, group) of a target's line. An `id` may come again, in another group or with another text."""
+    text, identity, group = record["text"], record.get("id"), record.get("group")
+    if not isinstance(text, str):
+        raise TypeError(f"`text` is {text!r:.40}, no string")
+    group = "" if group is None else str(group)
+    return document_id("target", name, group, "" if identity is None else str(identity), text), text, group

@@ -91,9 +91,17 @@ def normalised_words(text: str) -> list[str]:
 def normalised_chunk(chunk: str) -> list[str]:
     """`normalised_words` of a text without white space; those of a text are its chunks' in a row."""
     chunk = chunk.lower()
-    if chunk.isascii() and chunk.isalpha():
-        return [chunk]
-    letters = unicodedata.normalize("NFD", _NUMBER.sub("0", chunk)).translate(_NORMAL)
+    return [chunk] if chunk.isascii() and chunk.isalpha() else _plain(_NUMBER.sub("0", chunk))
+
+
+def exact_chunk(chunk: str) -> list[str]:
+    """`normalised_chunk`, but numbers keep their digits: "1,000.5" is "1", "000", "5"."""
+    chunk = chunk.lower()
+    return [chunk] if chunk.isascii() and chunk.isalnum() else _plain(chunk)
+
+
+def _plain(chunk: str) -> list[str]:
+    letters = unicodedata.normalize("NFD", chunk).translate(_NORMAL)
     return UNSPACED.sub(r" \g<0> ", letters).split()
 
 

@@ -188,6 +188,11 @@ def test_clean_says_what_and_deletes_only_when_told(
     _, out, _ = sirdar("clean", "-w", tmp_path / "ws")
     assert old.label in out
     assert old.manifest() is not None
+    with old.lease():  # as a job under the other settings holds it
+        _, out, _ = sirdar("clean", "-w", tmp_path / "ws", "--yes")
+    assert f"kept: {old.label} is being written by process {os.getpid()}" in out
+    assert "0 folders, 0.0 MB deleted" in out
+    assert old.manifest() is not None
     _, out, _ = sirdar("clean", "-w", tmp_path / "ws", "--yes")
     assert "1 folders" in out
     assert old.manifest() is None

@@ -1,5 +1,8 @@
 """Crawls in order: what can be added to which, and what input paths mean."""
 
+import fcntl
+import shutil
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,29 @@ def test_a_crawl_may_move(workspace: Workspace, files: Path, tmp_path: Path) -> 
     assert {location for location, _ in moved.files.values()} == {
         f"file://{tmp_path / 'elsewhere' / name}" for name in moved.files
     }
+
+
+def test_another_file_of_the_same_size_is_no_move(workspace: Workspace, files: Path, tmp_path: Path) -> None:
+    register(workspace, "one", [str(files)])
+    shutil.copytree(files, tmp_path / "copy")
+    register(workspace, "one", [str(tmp_path / "copy")])
+    other = tmp_path / "other" / "b.jsonl"
+    other.parent.mkdir()
+    other.write_text("b.JSONL")
+    with pytest.raises(InputError, match=r"other/b\.jsonl is another file than .*copy/b\.jsonl, which crawl 'one'"):
+        register(workspace, "one", [str(other)])
+
+
+def test_two_registrations_at_once_undo_nothing(workspace: Workspace, files: Path) -> None:
+    workspace.local().mkdir()
+    with workspace.local(".crawls.lock").open("ab") as lock, ThreadPoolExecutor(3) as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = [pool.submit(register, workspace, name, [str(files / "b.jsonl")]) for name in ("a", "b", "c")]
+        assert not wait(waiting, timeout=0.2).done
+        assert not workspace.exists("crawls.json")
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert {one.result().name for one in waiting} == {"a", "b", "c"}
+    assert {crawl.name for crawl in registered(workspace)} == {"a", "b", "c"}
 
 
 def test_paths_are_below_the_folder_that_was_given(files: Path) -> None:

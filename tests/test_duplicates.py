@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mixer.job import STEPS
-from pipelines import lineage
+from pipelines import duplicates, lineage
 from pipelines.corpus import Corpus, choose, keep, opened
 from pipelines.crawls import register
+from pipelines.errors import StoreError
 from pipelines.store import Workspace
 from pipelines.targets import run_targets
 
@@ -69,9 +71,12 @@ def write(path: Path, rows: Rows) -> None:
     path.write_text("".join(json.dumps({"id": row["name"], "url": row["name"], **row}) + "\n" for row in rows))
 
 
-def run(corpus: Corpus, crawl: str) -> None:
+INPUTS = ("documents", "edits", "signals", "verdicts", "signatures")
+
+
+def run(corpus: Corpus, crawl: str, stages: Sequence[str] = (*INPUTS, "duplicates")) -> None:
     run_targets(corpus)
-    for name in ("documents", "edits", "signals", "verdicts", "signatures", "duplicates"):
+    for name in stages:
         next(step for step in STEPS if step.name == name).run(corpus, crawl)
 
 
@@ -239,3 +244,58 @@ def test_wordless_texts_meet_only_their_exact_copies(find: Callable[..., Found])
 
 def test_a_crawl_without_candidates_has_no_duplicates(find: Callable[..., Found]) -> None:
     assert find({"crawl": {"a.jsonl": [document("one", WORDS[:5])], "b.jsonl": [document("two", WORDS[9:15])]}}) == {}
+
+
+def test_a_templated_target_hides_no_copy_behind_the_cap(tmp_path: Path) -> None:
+    """More rows than a bucket pairs whole: this crawl's still meet each row of the target."""
+    first_crawl, first_own = 1 << duplicates.ROW_BITS, 2 << duplicates.ROW_BITS
+    held, old = np.arange(60, dtype=np.uint64), first_crawl + np.arange(5, dtype=np.uint64)
+    own = first_own + np.arange(9, dtype=np.uint64)
+    rows = np.concatenate([own, held, old])
+    hashes = np.where(rows == own[-1], 8, 7).astype(np.uint64)  # the last one shares nothing
+    for _ in range(2):  # as after a worker's death
+        batches = [(hashes[:30], rows[:30]), (hashes[30:], rows[30:])]
+        duplicates._meet(str(tmp_path), first_crawl, first_own, 64, 3, batches)
+    pairs = {tuple(pair) for path in tmp_path.glob("pairs-*.npy") for pair in np.load(path).tolist()}
+    assert {pair for pair in pairs if pair[0] < 60} == set(itertools.product(held.tolist(), own[:-1].tolist()))
+    assert all(right >= first_own for _, right in pairs)
+    assert [(path.name, int(np.load(path))) for path in tmp_path.glob("capped-*.npy")] == [("capped-67.npy", 1)]
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 60_000])
+def test_buckets_that_are_not_paired_whole_are_counted(tmp_path: Path, memory: int) -> None:
+    rows = [document(f"copy {n}", WORDS[:10]) for n in range(60)]
+    files = {"a.jsonl": rows[:30], "b.jsonl": rows[30:]}
+    corpus = made(tmp_path, {"crawl": files}, (), [f"engine.memory_bytes={memory}"])
+    run(corpus, "crawl")
+    counts = lineage.duplicates(corpus, "crawl").finished()["counts"]
+    assert counts["capped_buckets"] == 1 + 40  # of the content hash and of each band
+    assert sum(counts["dropped"].values()) == 59
+
+
+def test_parts_that_no_manifest_names_take_no_part(tmp_path: Path) -> None:
+    rows = [document(f"copy {n}", WORDS[:10]) for n in range(4)]
+    held = [document(f"x{n}", [WORDS[200 + n]]) for n in range(6)]
+    corpus = made(tmp_path, {"crawl": {"a.jsonl": rows}}, held, ())
+    run(corpus, "crawl", INPUTS)
+    for stage in (lineage.documents(corpus, "crawl"), lineage.targets(corpus)):
+        corpus.workspace.write_json({"part": "part-0", "rows": 9}, *stage.steps, "part-0.json")
+    run(corpus, "crawl", ["duplicates"])
+    assert len(said_of(corpus)) == 3
+
+
+def said_of(corpus: Corpus) -> list[bytes]:
+    stage = lineage.duplicates(corpus, "crawl")
+    found = [one for part in stage.sidecars() for one in stage.read(part)["duplicate_of"].to_pylist()]
+    return [one for one in found if one]
+
+
+def test_verdicts_of_other_rows_are_refused(tmp_path: Path) -> None:
+    rows = [document(f"copy {n}", WORDS[:10]) for n in range(4)]
+    corpus = made(tmp_path, {"crawl": {"a.jsonl": rows}}, (), ())
+    run(corpus, "crawl", INPUTS)
+    verdicts = lineage.verdicts(corpus, "crawl")
+    (part,) = verdicts.sidecars()
+    verdicts.commit(part, verdicts.read(part).take([1, 0, 2, 3]), counts={})
+    with pytest.raises(StoreError, match="do not carry the same ids"):
+        run(corpus, "crawl", ["duplicates"])

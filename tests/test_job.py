@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import made_corpus
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -26,7 +27,8 @@ from mixer.verify import verify
 from pipelines import lineage
 from pipelines.corpus import Corpus, Report, Silent
 from pipelines.crawls import register
-from pipelines.errors import InputError, SettingsError
+from pipelines.errors import InputError, SettingsError, StoreError
+from pipelines.ingest import run_documents
 
 ROOT = Path(__file__).parents[1]
 
@@ -283,7 +285,34 @@ def test_a_reject_says_where_it_lay(built: Corpus) -> None:
     assert told.endswith("of pages.warc.gz)")
 
 
+def test_every_record_of_a_url_is_told_documents_first(built: Corpus, copied: Corpus, crawl_files: Path) -> None:
+    told = inspection.trace(built, "http://one.example/near")
+    first, between, last = told[0], told[-2], told[-1]
+    assert first[1].startswith("crawl-1, byte ")
+    assert between == ("", "")
+    assert last[1].startswith("rejected in crawl-1: duplicate_record (http://one.example/near, byte ")
+    assert [stage for stage, _ in told].count("documents") == 2
+    register(copied.workspace, "crawl-3", [str(crawl_files / "crawl-1" / "pages.warc.gz")])
+    grown = made_corpus.opened(copied.workspace)
+    run_documents(grown, "crawl-3")
+    told = inspection.trace(grown, "http://one.example/near")
+    begun = [text.split()[0 if text.startswith("crawl") else 2] for stage, text in told if stage == "documents"]
+    assert begun == ["crawl-1,", "crawl-3,", "crawl-1:", "crawl-3:"]
+    assert told.count(("", "")) == 3
+
+
+def test_a_stage_with_rows_of_other_documents_is_not_told_from(copied: Corpus) -> None:
+    stage = lineage.signals(copied, "crawl-1")
+    for path in copied.workspace.local(*stage.steps).glob("part-*.parquet"):
+        table = pq.read_table(path)
+        pq.write_table(table.take(np.arange(len(table))[::-1]), path)
+    with pytest.raises(StoreError, match=r"signals/crawl-1/.* is not of document [0-9a-f]{32}; delete"):
+        inspection.trace(copied, "http://one.example/astronomy-5")
+
+
 def test_what_is_not_there_or_not_unique_is_told(built: Corpus) -> None:
+    with pytest.raises(InputError, match=r"\(not_sampled\) or that are dropped by type .* but not listed"):
+        inspection.trace(built, "http://nowhere/")
     with pytest.raises(InputError, match="no document or reject 'http://nowhere/'"):
         inspection.trace(built, "http://nowhere/")
     ids = Counter[str]()
@@ -315,6 +344,24 @@ def test_clean_finds_what_neither_settings_nor_a_dataset_need(copied: Corpus) ->
         back.workspace.delete(*label.split("/"))
     assert job.build(back)
     assert inspection.unneeded(back) == []
+
+
+def test_where_an_address_is_unknown_nothing_of_that_stage_is_unneeded(copied: Corpus) -> None:
+    """The settings are those under which all was made; one manifest in the middle is missing."""
+    shutil.rmtree(copied.workspace.local("dataset"))  # nothing is needed for its sake
+    assert inspection.unneeded(copied) == []
+    journals = list(Path(copied.workspace.root).rglob("journal.jsonl"))
+    copied.workspace.delete(*lineage.signatures(copied, "crawl-1").steps, "manifest.json")
+    assert inspection.unneeded(copied) == []
+    assert [path for path in journals if path.exists()] == journals != []
+
+
+def test_a_target_file_that_is_away_is_told_before_anything_is_called_unneeded(copied: Corpus, tmp_path: Path) -> None:
+    shutil.rmtree(copied.workspace.local("dataset"))
+    away = [target.model_copy(update={"path": str(tmp_path / "away.jsonl")}) for target in copied.settings.targets]
+    settings = copied.settings.model_copy(update={"targets": tuple(away)})
+    with pytest.raises(SettingsError, match=r"targets.stars: no file .*away.jsonl"):
+        inspection.unneeded(Corpus(copied.workspace, settings))
 
 
 def test_an_older_search_is_needed_by_its_dataset_alone(copied: Corpus) -> None:

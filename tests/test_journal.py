@@ -75,6 +75,21 @@ def test_a_last_line_of_zeros_is_torn_and_damage_before_it_is_an_error(tmp_path)
         pass  # the failed opening has left no lock
 
 
+def test_a_whole_line_that_cannot_be_read_is_never_cut_off(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    data = filled(path)
+    later = json.loads(data.splitlines()[-1])
+    later["trial"]["proxy"]["unheard_of"] = 1
+    for line in (later, {"kind": "note"}, {**later, "trial": later["trial"] | {"proxy": {}, "schedule": None}}, []):
+        path.write_bytes(data + json.dumps(line).encode() + b"\n")
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match=r"journal\.jsonl, line 5 of 5 cannot be read"):
+            read(path)
+        with pytest.raises(StoreError, match="line 5 of 5"), Journal(path):
+            pass
+        assert path.read_bytes() == before
+
+
 def test_a_success_stands_and_a_later_one_replaces_failures(tmp_path):
     one, path = trial(0), tmp_path / "journal.jsonl"
     with Journal(path) as journal:

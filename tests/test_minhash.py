@@ -4,6 +4,7 @@ import random
 from itertools import combinations
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -23,6 +24,7 @@ from pipelines.minhash import (
 from pipelines.settings import Duplicates
 from pipelines.words import normalised_words
 
+AT_LEISURE = hypothesis.settings(deadline=None)  # numba compiles at the first call
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -51,6 +53,7 @@ def bands_of(table: pa.Table) -> np.ndarray:
 # Shingles and signatures
 
 
+@AT_LEISURE
 @given(st.lists(st.sampled_from(["A", "b.", "c", "Caf\u00e9", "12", "--"]), max_size=30), st.integers(1, 7))
 def test_shingles_are_the_distinct_ngrams(chunks: list[str], n: int) -> None:
     text = "  ".join(chunks)
@@ -65,6 +68,28 @@ def test_shingles_are_the_distinct_ngrams(chunks: list[str], n: int) -> None:
 def test_shingles_look_through_case_marks_and_spaces() -> None:
     assert np.array_equal(shingles("The Caf\u00e9, on 5th street!", 3), shingles("the cafe on\n 9th  STREET", 3))
     assert not np.array_equal(shingles("a b c d e", 5), shingles("a b c d f", 5))
+
+
+def test_number_tables_meet_and_are_no_duplicates() -> None:
+    def table(first: int) -> str:
+        return "\n".join(f"{first + 7 * row} + {first + 7 * row + 3} = {2 * first + 14 * row + 3}" for row in range(60))
+
+    one, other = table(1_000), table(50_000)
+    assert not set(one.split()) & set(other.split()) - {"+", "="}
+    bands = bands_of(signatures([one, other], Duplicates()))
+    assert (bands[:, 0] == bands[:, 1]).all()
+    values, offsets = shingle_sets([one, other], 5)
+    assert jaccards(values, offsets, np.array([0]), np.array([1])) == 0
+
+
+def test_one_other_date_leaves_a_near_duplicate() -> None:
+    words = text_of(100, 1)
+    texts = [" ".join([*words[:50], date, *words[50:]]) for date in ("2024-05-17", "1999-12-31")]
+    bands = bands_of(signatures(texts, Duplicates()))
+    assert (bands[:, 0] == bands[:, 1]).all()
+    values, offsets = shingle_sets(texts, 5)
+    assert Duplicates().min_jaccard < jaccards(values, offsets, np.array([0]), np.array([1]))[0] < 1
+    assert np.array_equal(minhash.exact_shingles(" ".join(words), 5), shingles(" ".join(words), 5))
 
 
 def test_short_texts_have_one_shingle_and_empty_ones_none() -> None:
@@ -167,6 +192,7 @@ def test_candidates_follow_the_curve() -> None:
 # Pairs and groups
 
 
+@AT_LEISURE
 @given(st.lists(st.integers(0, 6), max_size=40), st.randoms())
 def test_pairs_are_those_that_share_a_hash(buckets: list[int], random_: Any) -> None:
     rows = random_.sample(range(2**63, 2**63 + 1000), len(buckets))
@@ -205,6 +231,7 @@ def test_a_bucket_at_the_cap_is_whole() -> None:
     assert (len(left), capped) == (50 * 49 // 2, 0)
 
 
+@AT_LEISURE
 @given(st.lists(st.sets(st.integers(0, 2**64 - 1) | st.integers(0, 9), max_size=20), min_size=1, max_size=6))
 def test_jaccards_are_exact(sets: list[set[int]]) -> None:
     arrays = [np.array(sorted(one), np.uint64) for one in sets]
@@ -221,6 +248,7 @@ def test_similarity_at_the_threshold_counts() -> None:
     assert (jaccards(values, offsets, np.array([0]), np.array([1])) >= 0.7).all()
 
 
+@AT_LEISURE
 @given(st.integers(1, 40), st.data())
 def test_keepers_are_the_smallest_of_connected_components(num_rows: int, data: st.DataObject) -> None:
     from scipy.sparse import coo_matrix

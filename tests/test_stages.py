@@ -16,7 +16,8 @@ from typing import Any
 import made_corpus
 import pytest
 
-from pipelines import embed, ingest, lineage, stages, targets, workers
+from mixer import inspection
+from pipelines import embed, ingest, lineage, minhash, stages, targets, workers
 from pipelines.corpus import Corpus, Report, Silent
 from pipelines.crawls import register
 from pipelines.errors import AccountingError, InputError, SettingsError, StoreError
@@ -351,6 +352,53 @@ def test_a_part_that_was_lost_is_made_again(copied: Corpus, built: Corpus) -> No
     assert made_corpus.files(Path(copied.workspace.root)) == made_corpus.files(Path(built.workspace.root))
 
 
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_a_damaged_part_of_a_crawl_file_is_made_again(fresh: Callable[..., Corpus], place: int) -> None:
+    corpus = fresh(changes=("ingest.part_rows=15",))
+    ingest.run_documents(corpus, "crawl-1")
+    before = made_corpus.files(Path(corpus.workspace.root))
+    stage = _of(corpus, "documents")
+    parts = [part for part, side in stage.sidecars().items() if side["file"] == "pages.warc.gz"]
+    assert len(parts) > 3
+    damaged = stage.workspace.local(*stage.steps, f"{parts[place]}.parquet")
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    with pytest.raises(StoreError, match=f"delete {parts[place]}.json beside it and run `sirdar documents` again"):
+        stage.read(parts[place])
+    stage.workspace.delete(*stage.steps, f"{parts[place]}.json")
+    report = ingest.run_documents(corpus, "crawl-1")
+    assert report.parts - report.reused == 1
+    assert made_corpus.files(Path(corpus.workspace.root)) == before
+
+
+def test_stages_that_lack_parts_of_their_documents_are_unfinished(copied: Corpus, crawl_files: Path) -> None:
+    register(copied.workspace, "crawl-2", [str(crawl_files / "crawl-1" / "junk.jsonl")])
+    corpus = made_corpus.opened(copied.workspace)
+    assert _states(corpus)["documents"] == "unfinished"
+    ingest.run_documents(corpus, "crawl-2")
+    states = _states(corpus)
+    assert (states["documents"], states["edits"], states["signatures"]) == ("finished", "unfinished", "unfinished")
+    with pytest.raises(StoreError, match=r"signatures/crawl-2/\w+ lacks 1 parts of documents; run `sirdar signatures`"):
+        lineage.duplicates(corpus, "crawl-2")
+    made_corpus.run_corpus(corpus, until="duplicates")
+    assert _states(corpus)["duplicates"] == "finished"
+
+
+def _states(corpus: Corpus) -> dict[str, str]:
+    return {line.stage: line.state for line in inspection.status(corpus) if line.crawl == "crawl-2"}
+
+
+def test_files_that_settings_name_count_by_their_content(copied: Corpus, tmp_path: Path) -> None:
+    for change, address in (
+        ("language.model", lambda corpus: lineage.signals(corpus, "crawl-1")),
+        ("tokens.tokenizer", lineage.tokenizer),
+    ):
+        labels = []
+        for name, content in (("a", "one"), ("b", "one"), ("b", "two")):
+            (tmp_path / name).write_text(content)
+            labels.append(address(made_corpus.changed(copied, f"{change}='{tmp_path / name}'")).label)
+        assert labels[0] == labels[1] != labels[2], change
+
+
 # ---------------------------------------------------------------------------------------------------------
 # Inputs that cannot be used are named
 
@@ -408,13 +456,36 @@ def test_a_target_that_cannot_be_split_is_named(fresh: Callable[..., Corpus], tm
     for rows, told in (
         ([{"text": "one"}], "at least two"),
         ([{"id": "a", "text": "one"}, {"id": "d", "text": "two"}], "half; add some"),
+        ([{"text": "one"}, {"text": " one "}], "at least two"),
         ([{"txt": "one"}], r"few\.jsonl:1: .*text"),
+        ([{"text": "one"}, {"text": 5}], r"few\.jsonl:2: .*`text` is 5, no string"),
     ):
         path.write_text("\n".join(map(json.dumps, rows)))
         corpus = fresh(changes=("targets=[]",))
         corpus = made_corpus.changed(corpus, f"targets=[{{name='few', path='{path}'}}]")
         with pytest.raises(InputError, match=told):
             targets.run_targets(corpus)
+
+
+def test_a_target_is_split_by_its_texts_whatever_their_ids(fresh: Callable[..., Corpus], tmp_path: Path) -> None:
+    numbers = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    rows: list[dict[str, Any]] = [{"id": 0, "text": number} for number in numbers]
+    rows += [{"id": f"again {number}", "group": "g", "text": f" {number}\n"} for number in numbers[:3]]
+    rows += [{"id": 0, "text": " "}, {"text": "nine", "group": None}]
+    path = tmp_path / "numbers.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    corpus = made_corpus.changed(fresh(), f"targets=[{{name='a', path='{path}'}}, {{name='b', path='{path}'}}]")
+    targets.run_targets(corpus)
+    stage = lineage.targets(corpus)
+    found = [row for part in stage.sidecars() for row in stage.read(part).to_pylist()]
+    assert len({row["id"] for row in found}) == len(found) == 18  # no id is lost to another line, nor target
+    for name in "ab":
+        mine = [row for row in found if row["target"] == name]
+        assert [row["text"] for row in mine] == [*numbers, "nine"]
+        assert {row["group"] for row in mine} == {""}
+        assert all((row["split"] == "search") == (minhash.content_hash(row["text"])[0] < 128) for row in mine)
+    counts = stage.finished()["counts"]
+    assert counts == {"read": 26, "kept": 18, "dropped": {"duplicate": 6, "empty": 2}}
 
 
 def test_a_fit_crawl_that_is_not_there_is_named(copied: Corpus) -> None:

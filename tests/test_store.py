@@ -300,6 +300,9 @@ def test_a_remote_lease_is_refused_while_it_is_renewed_and_taken_when_stale(monk
         with pytest.raises(LeaseError, match=f"process {os.getpid()}"), stage.lease():
             pass
     assert "lease.json" not in stage.workspace.names(*stage.steps)
+    with stage.lease():
+        stage.workspace.delete(*stage.steps)  # its lease with it
+    assert not stage.workspace.exists(*stage.steps)
     stage.workspace.write_json({"holder": "a dead one", "until": time.time() - 1}, *stage.steps, "lease.json")
     with stage.lease():
         assert stage.workspace.read_json(*stage.steps, "lease.json")["holder"] != "a dead one"

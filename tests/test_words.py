@@ -14,6 +14,7 @@ from pipelines.words import (
     PUNCTUATION,
     TERMINAL,
     Vocabulary,
+    exact_chunk,
     lines,
     normalised_words,
     num_sentences,
@@ -135,6 +136,17 @@ def test_normalised_words() -> None:
     )
     assert normalised_words("\u4e2d\u6587 a") == ["\u4e2d", "\u6587", "a"]
     assert normalised_words("... !!!") == []
+
+
+def test_exact_words_keep_their_digits() -> None:
+    def exact(text: str) -> list[str]:
+        return [word for chunk in text.split() for word in exact_chunk(chunk)]
+
+    assert exact("Caf\u00e9, 1,000.5 and 2X $ 2024-05-17 \u4e2d7") == (
+        ["cafe", "1", "000", "5", "and", "2x", "2024", "05", "17", "\u4e2d", "7"]
+    )
+    words_only = "\u00c9TUDE of (foo-bar) \u4e2d\u6587!"
+    assert exact(words_only) == normalised_words(words_only)
 
 
 @given(st.text())
