@@ -103,9 +103,9 @@ def mixture_table(names: list[str], mixtures: Mapping[str, list[float]], epochs:
     return table
 
 
-def losses_table(target: str, rows: Mapping[str, tuple[float, float]]) -> Table:
+def losses_table(rows: Mapping[str, tuple[float, float]]) -> Table:
     """Mean and spread of the final-split loss of each mixture, best first."""
-    table = Table(title=f"Final-split loss on {target}, nats per token", title_justify="left", box=None)
+    table = Table(box=None, header_style="bold")
     table.add_column("mixture")
     table.add_column("mean", justify="right")
     table.add_column("spread", justify="right")

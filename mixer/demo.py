@@ -18,7 +18,8 @@ def run_demo(folder: Path, console: Console) -> None:
 
     The process is Dagster's side of the program, which the command must not import (assets sit above mixer).
     """
-    console.print("writing two small crawls: Wikipedia leads in three languages, Python documentation")
+    told = "writing two small crawls: Wikipedia leads in three languages, Python documentation"
+    console.print(told, soft_wrap=True)
     written = write_demo_crawls(folder / "crawls", cache=folder / "cache")
     workspace = Workspace(str(folder.resolve()))
     targets = [f"{path.stem}={path}" for path in (written.narrow, written.broad)]

@@ -29,7 +29,9 @@ def say(corpus: Corpus, console: Console) -> None:
         "found" if name == "search" else name: (_number(one["mean"]), _number(one["spread"]))
         for name, one in judged["mixtures"].items()
     }
-    console.print(losses_table(f"{judged['target']} ({len(judged['seeds'])} paired seeds)", losses))
+    seeds = len(judged["seeds"])
+    console.print(f"Final-split loss on {judged['target']}, nats per token, {seeds} paired seeds", highlight=False)
+    console.print(losses_table(losses))
     for verdict in judged["verdicts"]:
         console.print(f"  {verdict['text']}", highlight=False, markup=False, soft_wrap=True)
     nearest = next((one for one in judged["verdicts"] if one["other"] == "nearest"), None)
@@ -57,4 +59,6 @@ def _say_dataset(corpus: Corpus, console: Console, manifest: dict[str, Any], pla
     shown = ("id", "text", "token_count", "cluster_id", "url") if "id" in record else tuple(record)[:5]
     for key in shown:
         text = " ".join(str(record[key]).split())
-        console.print(f"  {key}: {text if len(text) <= 90 else text[:87] + '...'}", highlight=False, markup=False)
+        console.print(
+            f"  {key}: {text if len(text) <= 90 else text[:87] + '...'}", highlight=False, markup=False, soft_wrap=True
+        )
