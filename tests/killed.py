@@ -46,7 +46,7 @@ def main(root: str, seed: int) -> None:
     kills = {"by_timer": 0, "at_a_write": 0}
     for number in range(MOST_KILLS):
         timed = bool(number % 2)
-        writes, after = (0 if timed else chance.randint(1, 40)), chance.random() < 0.5
+        writes, after = (0 if timed else chance.randint(1, 16)), chance.random() < 0.5
         child = os.fork()
         if not child:
             try:
