@@ -199,7 +199,8 @@ def status(
         return
     for line in lines:
         state = line.state if line.state != "finished" else f"{line.rows:,} rows"
-        output.print(f"{line.stage:<16}{line.crawl:<20}{state:>16}   {funnel(line.counts)}", highlight=False)
+        told = f"{line.stage:<16}{line.crawl:<20}{state:>16}   {funnel(line.counts)}"
+        output.print(told, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
