@@ -79,7 +79,7 @@ def funnel(counts: Mapping[str, Any]) -> str:
         plain = {name: value for name, value in counts.items() if not isinstance(value, Mapping)}
         return ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in plain.items())
     dropped = {**counts.get("dropped", {}), **counts.get("errors", {})}
-    most = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+    most = sorted(((reason, count) for reason, count in dropped.items() if count), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{reason} {count:,}" for reason, count in most[:TOP_REASONS])
     more = f", {len(most) - TOP_REASONS} more reasons" if len(most) > TOP_REASONS else ""
     lost = f"; {counts['bytes_lost']:,} bytes lost" if counts.get("bytes_lost") else ""
