@@ -209,7 +209,7 @@ def no_target_in_dataset(corpus: Corpus) -> Finding:
 
     from mixer import lineage as mixing
     from mixer import manifest as manifests
-    from pipelines.minhash import content_hash
+    from pipelines.duplicates.minhash import content_hash
 
     held = set()
     targets = lineage.targets(corpus)

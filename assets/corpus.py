@@ -94,7 +94,7 @@ def duplicates(context: dg.AssetExecutionContext, workspace: CorpusResource) -> 
 
     A crawl needs the duplicates of those before it: a run over several takes them in order.
     """
-    from pipelines.duplicates import run_duplicates
+    from pipelines.duplicates.groups import run_duplicates
 
     return by_crawl(context, workspace, run_duplicates, duplicate_rate_below_limit=claims.duplicate_rate_below_limit)
 

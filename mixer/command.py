@@ -352,7 +352,7 @@ def demo_crawl(out: Annotated[Path, typer.Argument(help="Folder for the crawls a
 
     Example: sirdar demo-crawl crawls
     """
-    from pipelines.demo import write_demo_crawls
+    from pipelines.demo.crawls import write_demo_crawls
 
     written = write_demo_crawls(out, cache=_cache(), progress=console.print)
     output.print(f"{written}")

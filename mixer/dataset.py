@@ -22,7 +22,7 @@ from mixer.selection import Selection, select
 from mixer.shards import COLUMNS, NANOCHAT_CHARS, Layout, Put, ShardFile, Split, hex_ids, plan_shards, write_shard
 from pipelines import lineage
 from pipelines.corpus import Corpus, Report
-from pipelines.edits import texts_after
+from pipelines.edits.spans import texts_after
 from pipelines.records import ID_WORDS
 from pipelines.store import Stage, aligned
 
@@ -310,7 +310,7 @@ def _manifest(
     notes: Sequence[str],
 ) -> dict[str, Any]:
     from pipelines import settings as configuration
-    from pipelines.demo import ATTRIBUTIONS
+    from pipelines.demo.crawls import ATTRIBUTIONS
     from pipelines.fitting import read_clusters
 
     table, _ = read_clusters(corpus)

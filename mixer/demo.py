@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pipelines.corpus import choose, keep
 from pipelines.crawls import register
-from pipelines.demo import write_demo_crawls
+from pipelines.demo.crawls import write_demo_crawls
 from pipelines.store import Workspace
 
 

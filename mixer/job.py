@@ -37,7 +37,7 @@ STEPS = (
     Step("signals", "pipelines.stages", "crawl"),
     Step("verdicts", "pipelines.stages", "crawl"),
     Step("signatures", "pipelines.stages", "crawl"),
-    Step("duplicates", "pipelines.duplicates", "crawl"),
+    Step("duplicates", "pipelines.duplicates.groups", "crawl"),
     Step("embeddings", "pipelines.stages", "crawl"),
     Step("centroids", "pipelines.fitting", "corpus"),
     Step("fine_clusters", "pipelines.stages", "crawl"),

@@ -49,8 +49,8 @@ def run_centroids(corpus: Corpus) -> Report:
 
 
 def _fit_centroids(corpus: Corpus, folder: Path) -> dict[str, Any]:
-    from pipelines import cluster
     from pipelines.stages import matrix
+    from pipelines.vectors import cluster
 
     settings = corpus.settings.clusters
     keys, vectors, documents = np.empty(0, ID_WORDS), None, 0
@@ -109,7 +109,7 @@ def _fit_tokenizer(corpus: Corpus, folder: Path) -> dict[str, Any]:
 
 def _kept_texts(corpus: Corpus, limit: int) -> Iterator[str]:
     """Kept texts, part by part, up to `limit` bytes."""
-    from pipelines import edits
+    from pipelines.edits import spans as edits
 
     for rows in kept_parts(corpus, corpus.fit_crawls, {"documents": ("text",), "edits": ("edits",)}):
         for text in edits.texts_after(rows["text"].to_pylist(), rows["edits"]):
@@ -136,7 +136,7 @@ def run_clusters(corpus: Corpus) -> Report:
 
 
 def _fit_clusters(corpus: Corpus, folder: Path) -> dict[str, Any]:
-    from pipelines import cluster, names
+    from pipelines.vectors import cluster, names
 
     settings = corpus.settings.clusters
     centroids = read_centroids(corpus)
@@ -169,7 +169,7 @@ def _fit_clusters(corpus: Corpus, folder: Path) -> dict[str, Any]:
 
 def _fine_scores(corpus: Corpus, num_centroids: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean scores [k, s] and number of kept documents [k] of each fine cluster, on the fit crawls."""
-    from pipelines import cluster
+    from pipelines.vectors import cluster
 
     count = np.zeros(num_centroids, np.int64)
 
@@ -183,7 +183,7 @@ def _fine_scores(corpus: Corpus, num_centroids: int) -> tuple[np.ndarray, np.nda
 
 def _scored_parts(corpus: Corpus) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(fine cluster, scores) of kept documents: of each classifier, or the one from the signals."""
-    from pipelines import scores as scoring
+    from pipelines.quality import scores as scoring
 
     paths = corpus.settings.clusters.scores
     wanted: dict[str, tuple[str, ...]] = {"fine_clusters": ("cluster",)}

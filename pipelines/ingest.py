@@ -47,7 +47,7 @@ class _Ingest:
     settings: Any
 
     def __call__(self, relative: str) -> tuple[int, int]:
-        from pipelines.documents import read_parts
+        from pipelines.reading.documents import read_parts
 
         forget_peak()
         location, size = self.files[relative]

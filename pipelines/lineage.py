@@ -13,8 +13,8 @@ from typing import Any
 from pipelines.corpus import Corpus
 from pipelines.digest import file_digest, versions
 from pipelines.errors import SettingsError, StoreError
-from pipelines.language import CARRIED
 from pipelines.store import Recipe, Stage
+from pipelines.text.language import CARRIED
 
 # Raised by hand whenever the same input and settings give another output; tests/test_golden.py notices.
 VERSIONS = {
@@ -107,7 +107,7 @@ def duplicates(corpus: Corpus, crawl: str) -> Stage:
 @remembered
 def embeddings(corpus: Corpus, crawl: str) -> Stage:
     """Of documents and a coarse gate, not of verdicts or duplicates: a looser threshold embeds only the difference."""
-    from pipelines.embed import fingerprint
+    from pipelines.vectors.embed import fingerprint
 
     settings = {**encoder_settings(corpus), "gate": gate_settings(corpus)}
     inputs = [documents(corpus, crawl), signals(corpus, crawl)]
@@ -115,7 +115,7 @@ def embeddings(corpus: Corpus, crawl: str) -> Stage:
 
 
 def centroids(corpus: Corpus) -> Stage:
-    from pipelines.cluster import kmeans_library
+    from pipelines.vectors.cluster import kmeans_library
 
     settings = corpus.settings.clusters.model_dump(mode="json", include={"k_init", "iterations", "sample", "seed"})
     inputs = [
@@ -194,7 +194,7 @@ def pools(corpus: Corpus) -> Stage:
 
 def evaluations(corpus: Corpus) -> Stage:
     """The targets as tokens, and their own shares of the clusters."""
-    from pipelines.embed import fingerprint
+    from pipelines.vectors.embed import fingerprint
 
     libraries = {**fingerprint(corpus.settings.embeddings), **versions("tokenizers")}
     inputs = [targets(corpus), tokenizer(corpus), clusters(corpus), centroids(corpus)]

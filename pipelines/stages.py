@@ -16,8 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import edits, lineage, minhash, quality
+from pipelines import lineage
 from pipelines.corpus import Corpus, Report, forget_peak, peak_memory
+from pipelines.duplicates import minhash
+from pipelines.edits import spans as edits
+from pipelines.quality import signals as quality
 from pipelines.records import ID
 from pipelines.store import Recipe, Stage, aligned
 
@@ -76,7 +79,7 @@ def run_signals(corpus: Corpus, crawl: str) -> Report:
 
 
 def _signals(model: str, tables: Tables) -> Rows:
-    from pipelines import language
+    from pipelines.text import language
 
     texts = tables["documents"]["text"].to_pylist()
     languages, scores = language.identify(texts, model)
@@ -127,7 +130,7 @@ def run_embeddings(corpus: Corpus, crawl: str) -> Report:
     }
     settings = corpus.settings
     if settings.embeddings.encoder == "static" and stage.manifest() is None:
-        from pipelines.embed import distilled
+        from pipelines.vectors.embed import distilled
 
         distilled(settings.embeddings, cache=model_cache(stage))  # once here, not once in every worker
     work = _Embed(stage, inputs, settings.embeddings, settings.engine.device, _older(corpus, stage))
@@ -149,7 +152,7 @@ class _Embed:
 
 
 def _embeddings(stage: Stage, settings: Any, device: str, older: pa.Table | None, tables: Tables) -> Rows:
-    from pipelines import embed
+    from pipelines.vectors import embed
 
     language = np.asarray(tables["signals"]["language"])
     gate = np.asarray(tables["signals"]["num_words"]) >= settings.min_words
@@ -202,7 +205,7 @@ def run_fine_clusters(corpus: Corpus, crawl: str) -> Report:
 
 
 def _fine_clusters(centroids: np.ndarray, tables: Tables) -> Rows:
-    from pipelines import cluster
+    from pipelines.vectors import cluster
 
     embedded = np.asarray(tables["embeddings"]["embedded"])
     number = np.full(len(embedded), -1, np.int32)

@@ -10,8 +10,9 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
-from pipelines import lineage, minhash
+from pipelines import lineage
 from pipelines.corpus import Corpus, Report
+from pipelines.duplicates import minhash
 from pipelines.errors import InputError
 from pipelines.records import ID, document_id
 from pipelines.store import part_name

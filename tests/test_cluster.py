@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import cluster
 from pipelines.errors import InputError
+from pipelines.vectors import cluster
 
 
 def blobs(num_rows: int, num_blobs: int, dimensions: int = 16, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

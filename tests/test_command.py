@@ -205,7 +205,7 @@ def test_an_interrupt_ends_it_at_once_and_in_one_line(
     corpus = made_corpus.make(tmp_path / "ws", crawl_files, encoder, names=("crawl-1", "crawl-2"))
     # the job as the command runs it, slowed down so that the interrupt finds it in the middle of a stage
     code = (
-        "import time; from pipelines import minhash; slow = minhash.content_hash\n"
+        "import time; from pipelines.duplicates import minhash; slow = minhash.content_hash\n"
         "minhash.content_hash = lambda text: time.sleep(0.02) or slow(text)\n"
         "from mixer.command import main; main()"
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.crawls import CRAWL_FILES, listed, register, registered
-from pipelines.documents import is_supported
 from pipelines.errors import InputError
+from pipelines.reading.documents import is_supported
 from pipelines.store import Workspace
 
 

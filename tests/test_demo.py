@@ -17,9 +17,10 @@ from fastwarc import ArchiveIterator
 from resiliparse.extract.html2text import extract_plain_text
 from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
-from pipelines import demo, pydocs, wikipedia
+from pipelines.demo import crawls as demo
+from pipelines.demo import pydocs, wikipedia
+from pipelines.demo.wikipedia import Lead
 from pipelines.errors import InputError
-from pipelines.wikipedia import Lead
 
 TOPICS = ("Arts", "Mathematics", "Physical sciences", "Technology", demo.NO_TOPIC)
 PER_TOPIC = 120

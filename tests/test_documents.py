@@ -16,12 +16,12 @@ import pytest
 import zstandard
 from warcio.archiveiterator import ArchiveIterator
 
-from pipelines.documents import SUPPORTED, is_supported, read_parts
 from pipelines.errors import AccountingError, InputError
-from pipelines.framed import Framed
+from pipelines.reading.documents import SUPPORTED, is_supported, read_parts
+from pipelines.reading.framed import Framed
+from pipelines.reading.warc import read_warc
 from pipelines.records import DOCUMENTS, REJECTS, Counts, IngestedPart, document_id
 from pipelines.settings import Ingest
-from pipelines.warc import read_warc
 
 
 def parts(data: bytes, relative: str, *, offset: int = 0, crawl: str = "c", **settings: Any) -> list[IngestedPart]:
@@ -216,7 +216,7 @@ def test_lost_bytes_are_counted_and_named_but_are_no_records() -> None:
 
 
 def test_an_exception_costs_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    import pipelines.documents as module
+    import pipelines.reading.documents as module
 
     original = module.page_text
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from mixer.job import STEPS
-from pipelines import duplicates, lineage
+from pipelines import lineage
 from pipelines.corpus import Corpus, choose, keep, opened
 from pipelines.crawls import register
+from pipelines.duplicates import groups as duplicates
 from pipelines.errors import StoreError
 from pipelines.store import Workspace
 from pipelines.targets import run_targets

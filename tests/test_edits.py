@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.edits import EDITS, Span, line_edits, spans_array, text_after, texts_after
+from pipelines.edits.spans import EDITS, Span, line_edits, spans_array, text_after, texts_after
 from pipelines.settings import Edits
 
 ROWS = ["", " ", "one two three.", "un deux trois\u2026", "caf\u00e9 \u4e2d\u6587[1] \u00e9t\u00e9 it is.", "two words"]

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import embed, models
 from pipelines.errors import InputError
 from pipelines.settings import Embeddings
+from pipelines.vectors import embed, models
 
 VOCABULARY = "the cat sat on a mat while stars and planets turn in space proof theorem number"
 TEXTS = [

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.charset import codec, decode, meta_label
 from pipelines.errors import DropRecord
-from pipelines.extract import MAX_DEPTH, clean_text, page_text
-from pipelines.framed import Framed
-from pipelines.warc import read_warc
+from pipelines.reading.charset import codec, decode, meta_label
+from pipelines.reading.extract import MAX_DEPTH, clean_text, page_text
+from pipelines.reading.framed import Framed
+from pipelines.reading.warc import read_warc
 
 GREEK = "Αυτό είναι ένα κείμενο"
 KOREAN = "이것은 한국어 텍스트입니다"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.language import identify
+from pipelines.text.language import identify
 
 
 def test_known_languages_and_empty_text() -> None:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipelines.licences import of_link_header, of_page
+from pipelines.reading.licences import of_link_header, of_page
 
 CC = "https://creativecommons.org/licenses/by-sa/4.0/"
 

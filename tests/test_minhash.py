@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import minhash
-from pipelines.minhash import (
+from pipelines.duplicates import minhash
+from pipelines.duplicates.minhash import (
     candidate_pairs,
     content_hash,
     jaccards,
@@ -22,7 +22,7 @@ from pipelines.minhash import (
     signatures,
 )
 from pipelines.settings import Duplicates
-from pipelines.words import normalised_words
+from pipelines.text.words import normalised_words
 
 AT_LEISURE = hypothesis.settings(deadline=None)  # numba compiles at the first call
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

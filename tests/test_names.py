@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.names import name_clusters
+from pipelines.vectors.names import name_clusters
 
 PLANETS = ["The planets of the star turn, and telescopes see the planets.", "Telescopes show planets and moons."] * 10
 COOKING = ["Bake the bread and salt the soup.", "Bread needs flour; soup needs salt, and the oven heat."] * 10

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import SettingsError
-from pipelines.quality import COLUMNS, RULES, SIGNALS, reasons, signals, verdicts
+from pipelines.quality.signals import COLUMNS, RULES, SIGNALS, reasons, signals, verdicts
 from pipelines.settings import Quality
-from pipelines.stopwords import STOP_WORDS, UNSPACED_LANGUAGES
-from pipelines.words import num_sentences, words
+from pipelines.text.stopwords import STOP_WORDS, UNSPACED_LANGUAGES
+from pipelines.text.words import num_sentences, words
 
 FEW_WORDS = st.lists(st.sampled_from(["a", "bb", "ccc", "d", "\u4e2d", ".", "e\n", "\n\n", "-x"]), max_size=60).map(
     " ".join
@@ -147,8 +147,8 @@ def test_a_row_depends_on_its_text_only(texts: list[str], random: Any) -> None:
 def test_slices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [PROSE[i:] for i in range(0, len(PROSE), 7)] + [""]
     whole = signals(texts, ["en"] * len(texts))
-    monkeypatch.setattr("pipelines.quality.SLICE_CHARS", 500)
-    monkeypatch.setattr("pipelines.words.MAX_REMEMBERED", 10)
+    monkeypatch.setattr("pipelines.quality.signals.SLICE_CHARS", 500)
+    monkeypatch.setattr("pipelines.text.words.MAX_REMEMBERED", 10)
     assert signals(texts, ["en"] * len(texts)).equals(whole)
 
 

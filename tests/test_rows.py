@@ -17,8 +17,8 @@ import pytest
 import zstandard
 
 from pipelines.errors import InputError
-from pipelines.framed import Framed, Lost
-from pipelines.rows import read_lines, read_parquet
+from pipelines.reading.framed import Framed, Lost
+from pipelines.reading.rows import read_lines, read_parquet
 
 LIMIT = 1 << 20
 

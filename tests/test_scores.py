@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.scores import RAMPS, SCORE_COLUMNS, classifier_text, fasttext_scores, label_value, signal_score
+from pipelines.quality.scores import RAMPS, SCORE_COLUMNS, classifier_text, fasttext_scores, label_value, signal_score
 
 PROSE = dict(zip(SCORE_COLUMNS, (0.95, 0.05, 0.0, 0.02, 0.97, 8.0), strict=True))
 MENU = dict(zip(SCORE_COLUMNS, (0.0, 0.95, 0.4, 0.6, 0.5, 0.0), strict=True))
@@ -48,7 +48,7 @@ def test_missing_signals_are_named() -> None:
 
 def test_real_prose_scores_above_code_in_every_language(shared: Path) -> None:
     """With the signals that the pipeline computes, on natural domains."""
-    from pipelines import quality
+    from pipelines.quality import signals as quality
 
     means = {}
     for domain, language in (("encyclopedia_en", "en"), ("encyclopedia_fr", "fr"), ("source_code", "en")):

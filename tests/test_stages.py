@@ -17,12 +17,14 @@ import made_corpus
 import pytest
 
 from mixer import inspection
-from pipelines import embed, ingest, lineage, minhash, stages, targets, workers
+from pipelines import ingest, lineage, stages, targets, workers
 from pipelines.corpus import Corpus, Report, Silent
 from pipelines.crawls import register
+from pipelines.duplicates import minhash
 from pipelines.errors import AccountingError, InputError, SettingsError, StoreError
 from pipelines.fitting import read_clusters
 from pipelines.store import Stage
+from pipelines.vectors import embed
 
 ROWS = ("edits", "signals", "verdicts", "signatures", "duplicates", "embeddings", "fine_clusters", "tokens")
 CRAWLS = ("crawl-1", "crawl-2")

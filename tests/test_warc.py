@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from made_warc import record
 from warcio.archiveiterator import ArchiveIterator
 
-from pipelines import payload
-from pipelines.framed import Framed, Lost
-from pipelines.warc import read_warc
+from pipelines.reading import payload
+from pipelines.reading.framed import Framed, Lost
+from pipelines.reading.warc import read_warc
 
 LIMIT = 1 << 20
 

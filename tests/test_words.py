@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.words import (
+from pipelines.text.words import (
     ALPHA,
     NON_SYMBOL,
     PUNCTUATION,
@@ -88,7 +88,7 @@ def test_vocabulary_numbers_the_same_words(texts: list[str]) -> None:
 
 
 def test_vocabulary_forgets_when_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.words.MAX_REMEMBERED", 3)
+    monkeypatch.setattr("pipelines.text.words.MAX_REMEMBERED", 3)
     vocabulary = Vocabulary()
     vocabulary.numbers("a b c d e")
     vocabulary.trim()

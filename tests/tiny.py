@@ -97,7 +97,7 @@ def random_encoder(folder: Path, rows: list[dict[str, str]]) -> Path:
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    from pipelines.models import quiet
+    from pipelines.vectors.models import quiet
 
     counted = Counter(word for row in rows for word in re.findall(r"[a-z]+", row["text"].lower()))
     words = [word for word, _ in counted.most_common(800)]

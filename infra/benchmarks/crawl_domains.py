@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines import cluster, embed, lineage, quality
+from pipelines import lineage
 from pipelines.corpus import Corpus
 from pipelines.fitting import kept_parts, read_clusters
+from pipelines.quality import signals as quality
 from pipelines.records import document_id
 from pipelines.settings import Clusters, Quality
+from pipelines.vectors import cluster, embed
 
 SEEDS = (42, 1, 2, 3, 4)
 MAX_ENCODED = 1500  # documents for the slow encoder: 20 to 40 a second of one core

@@ -117,7 +117,7 @@ def declared(record: Record, truth: str) -> bool:
 
 def decoding(found: Iterable[Record], labels: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A row per page whose text is known: kind, whether it is declared, and whether it decodes exactly."""
-    from pipelines.charset import decode
+    from pipelines.reading.charset import decode
 
     rows = []
     for record in found:

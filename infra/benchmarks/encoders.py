@@ -24,8 +24,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from pipelines import cluster, embed
 from pipelines.settings import Embeddings
+from pipelines.vectors import cluster, embed
 
 HERE = Path(__file__).parent
 CLUSTERS = 24

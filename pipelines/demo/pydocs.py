@@ -1,6 +1,6 @@
 """The documentation of the standard library and of installed scientific packages, as pages for the demo.
 
-`pydoc` imports what it documents, so a child process does it (`python -m pipelines.pydocs OUT`), with hash
+`pydoc` imports what it documents, so a child process does it (`python -m pipelines.demo.pydocs OUT`), with hash
 randomisation off: sets in signatures then print alike, and what a module prints or sets stays there. What
 differs from machine to machine never reaches a page: values of module variables (os.environ is one),
 object addresses, file paths.
@@ -77,7 +77,7 @@ def render_pages(modules: Sequence[str] = ()) -> tuple[list[DocPage], dict[str, 
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "pages.jsonl")
-        command = [sys.executable, "-W", "ignore", "-m", "pipelines.pydocs", str(out), *modules]
+        command = [sys.executable, "-W", "ignore", "-m", "pipelines.demo.pydocs", str(out), *modules]
         try:
             done = subprocess.run(
                 command, env=_child_environment(), cwd=folder, capture_output=True, timeout=_MAX_SECONDS
@@ -206,7 +206,7 @@ def _belongs(thing: object, package: str, module: ModuleType) -> bool:
 
 def _child_environment() -> dict[str, str]:
     """Ours, with one hash seed and this source tree on the path."""
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]))
     return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": path}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.errors import DropRecord
-from pipelines.framed import BrokenRecord
+from pipelines.reading.framed import BrokenRecord
 
 SLICE_BYTES = 8 << 10  # of a compressed body at once; what follows a gzip member is copied, so it must be short
 GZIP_MAGIC = b"\x1f\x8b"

@@ -1,7 +1,7 @@
 """The demo's input, written on the spot: two crawls as WARC files, and two targets that are in neither.
 
-The pages are the leads of Wikipedia's vital articles (pipelines.wikipedia) and pydoc's documentation
-(pipelines.pydocs), with what crawls have beside pages: redirects, errors, mirrors, lists of links, legacy
+The pages are the leads of Wikipedia's vital articles (pipelines.demo.wikipedia) and pydoc's documentation
+(pipelines.demo.pydocs), with what crawls have beside pages: redirects, errors, mirrors, lists of links, legacy
 charsets, transfer codings. No page was fetched from the address it carries: an article's address is its
 attribution. Everything is drawn by address, so the same libraries give the same bytes.
 """
@@ -19,9 +19,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import Random
 
-from pipelines import pydocs, wikipedia
-from pipelines.demo_warc import CRAWL_FILES, Progress, Records, Response, Visit, drawn
-from pipelines.wikipedia import Lead
+from pipelines.demo import pydocs, wikipedia
+from pipelines.demo.warc_files import CRAWL_FILES, Progress, Records, Response, Visit, drawn
+from pipelines.demo.wikipedia import Lead
 
 VERSION = 1
 ATTRIBUTIONS: Mapping[str, str] = {

@@ -1,6 +1,6 @@
 """Words, lines, paragraphs and sentences: the one tokeniser that the quality rules and MinHash share.
 
-Words are counted as spaCy's blank English tokeniser counts them (pipelines/chunks.py has the rules and the
+Words are counted as spaCy's blank English tokeniser counts them (pipelines/text/chunks.py has the rules and the
 treatment of scripts without spaces), because the published filters count so.
 
 A chunk between white space is cut the same way wherever it stands, so `Vocabulary` remembers cut chunks and
@@ -15,7 +15,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.chunks import UNSPACED, code_points, cut_chunk
+from pipelines.text.chunks import UNSPACED, code_points, cut_chunk
 
 # What the rules ask of a word, as bits.
 NON_SYMBOL, ALPHA, TERMINAL, PUNCTUATION = 1, 2, 4, 8

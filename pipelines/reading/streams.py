@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from pipelines.framed import Framed, Window
+from pipelines.reading.framed import Framed, Window
 
 SLICE_BYTES = 16 << 10
 ZSTD_SLICE_BYTES = 1 << 8

@@ -25,7 +25,7 @@ import pyarrow as pa
 import xxhash
 
 from pipelines.settings import Duplicates
-from pipelines.words import exact_chunk, normalised_chunk
+from pipelines.text.words import exact_chunk, normalised_chunk
 
 VERSION = 1
 

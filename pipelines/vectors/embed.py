@@ -25,7 +25,8 @@ import numpy.typing as npt
 
 from pipelines.digest import digest_of, file_digest, versions
 from pipelines.errors import InputError
-from pipelines.models import (
+from pipelines.settings import Embeddings
+from pipelines.vectors.models import (
     model_digest,
     model_folder,
     one_thread_of_tokenizers,
@@ -33,7 +34,6 @@ from pipelines.models import (
     quiet,
     unusable,
 )
-from pipelines.settings import Embeddings
 
 DISTIL_VERSION = 1  # raise when the distillation below changes
 CHARS_PER_TOKEN = 8  # text beyond max_tokens * 8 characters is not even tokenised

@@ -22,10 +22,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.errors import SettingsError
-from pipelines.repetition import DUP_SIZES, TOP_SIZES, ngram_shares
+from pipelines.quality.repetition import DUP_SIZES, TOP_SIZES, ngram_shares
 from pipelines.settings import Quality
-from pipelines.stopwords import ENGLISH, STOP_WORDS, UNSPACED_LANGUAGES
-from pipelines.words import (
+from pipelines.text.stopwords import ENGLISH, STOP_WORDS, UNSPACED_LANGUAGES
+from pipelines.text.words import (
     ALPHA,
     NON_SYMBOL,
     PUNCTUATION,

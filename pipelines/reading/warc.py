@@ -6,7 +6,7 @@ reading goes on at the next gzip magic whose data begins with `WARC/`. Uncompres
 there only a broken frame is noticed, and reading goes on at the next plausible record header.
 
 One record a member is the rule and makes offsets seekable. Members with several records, up to a whole file
-in one member, are read as a stream (`pipelines.streams`); an offset inside one cannot be sought, so a resumed
+in one member, are read as a stream (`pipelines.reading.streams`); an offset inside one cannot be sought, so a resumed
 reader decompresses the file again and skips.
 """
 
@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pipelines.errors import DropRecord
-from pipelines.framed import BrokenRecord, ByteFile, Framed, Lost, Window
-from pipelines.licences import of_link_header
-from pipelines.payload import decoded, fields, media_type, response, split_head
-from pipelines.streams import GzipMember, Pieces, spread
+from pipelines.reading.framed import BrokenRecord, ByteFile, Framed, Lost, Window
+from pipelines.reading.licences import of_link_header
+from pipelines.reading.payload import decoded, fields, media_type, response, split_head
+from pipelines.reading.streams import GzipMember, Pieces, spread
 
 MAX_HEADER_BYTES = 64 << 10
 GZIP_MAGIC = b"\x1f\x8b\x08"

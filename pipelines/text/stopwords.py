@@ -1,7 +1,7 @@
 """The most frequent function words of the languages that crawls hold most of.
 
 The quality rules ask whether a text has at least two of them, as running text has and lists, tables and
-machine output have not. Words are as `pipelines.words` cuts them (German "im" is missing: it is cut as English
+machine output have not. Words are as `pipelines.text.words` cuts them (German "im" is missing: it is cut as English
 slang) and are compared with their case. A language that is not here passes that rule. Languages without spaces
 are listed by the characters that the tokeniser yields (particles, pronouns, copulas).
 """

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipelines.chunks import UNSPACED
 from pipelines.settings import Edits
-from pipelines.words import words
+from pipelines.text.chunks import UNSPACED
+from pipelines.text.words import words
 
 VERSION = 1
 

@@ -21,7 +21,7 @@ MIN_TERM_CHARS, MAX_TERM_CHARS = 3, 24  # longer runs are addresses, keys, or sc
 SMOOTHING = 0.01  # added to both shares: a word of few documents is not infinitely telling
 NAME_TERMS = 3
 
-# Function words beyond pipelines.stopwords, whose short lists are for judging text: a language with one cluster
+# Function words beyond pipelines.text.stopwords, whose short lists are for judging text: a language with one cluster
 # has no sister cluster to compare with.
 MORE_STOP_WORDS = {
     "de": "auch aber bei bis durch einem einen einer eines hat kann nach nur oder sein seine sind sowie um war waren "
@@ -87,7 +87,7 @@ def _terms(text: str) -> Iterable[str]:
 @remembered
 def _stop_words() -> frozenset[str]:
     """Of every language: a cluster's language is seen from its terms all the same."""
-    from pipelines.stopwords import STOP_WORDS
+    from pipelines.text.stopwords import STOP_WORDS
 
     listed = (word.lower() for words in STOP_WORDS.values() for word in words)
     return frozenset(listed) | frozenset(" ".join(MORE_STOP_WORDS.values()).split())

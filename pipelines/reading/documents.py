@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.errors import AccountingError, DropRecord, InputError
-from pipelines.extract import Page, clean_text, page_text
-from pipelines.framed import ByteFile, Framed, Lost
+from pipelines.reading.extract import Page, clean_text, page_text
+from pipelines.reading.framed import ByteFile, Framed, Lost
+from pipelines.reading.rows import read_lines, read_parquet
+from pipelines.reading.warc import read_warc
 from pipelines.records import DOCUMENTS, REJECTS, Counts, IngestedPart, document_id
-from pipelines.rows import read_lines, read_parquet
 from pipelines.settings import Ingest
-from pipelines.warc import read_warc
 
 WARC_ENDINGS = (".warc", ".wet", ".warc.gz", ".wet.gz")
 LINE_ENDINGS = tuple(kind + packed for kind in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))

@@ -1,7 +1,7 @@
 """JSON lines and Parquet to framed records that, with the lost bytes, tile the file.
 
 Fields read: text, id, url, date, source, licence (or license); all but text may be missing. A bad line costs
-that line. JSON lines may be compressed: their spans are those of `pipelines.streams`, and a resumed reader
+that line. JSON lines may be compressed: their spans are those of `pipelines.reading.streams`, and a resumed reader
 decompresses again and skips; after damage the rest of a compressed file is lost, since nothing tells where in
 it a line begins. The bytes of a Parquet row group are divided evenly among its rows, since columns have no
 place for a row; a damaged row group is lost from the damage on, the next one is read.
@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Any
 
 from pipelines.errors import InputError
-from pipelines.framed import ByteFile, Framed, Lost, Window
-from pipelines.streams import GzipFile, Pieces, PlainPieces, ZstdFile, spread
+from pipelines.reading.framed import ByteFile, Framed, Lost, Window
+from pipelines.reading.streams import GzipFile, Pieces, PlainPieces, ZstdFile, spread
 
 FIELDS = ("id", "url", "text", "date", "source", "licence", "license")
 BATCH_ROWS = 1000

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from resiliparse.extract.html2text import extract_plain_text
 
-from pipelines import licences
-from pipelines.charset import decode
 from pipelines.errors import DropRecord
+from pipelines.reading import licences
+from pipelines.reading.charset import decode
 
 MAX_DEPTH = 10_000  # 1 s
 MAX_ODD_SHARE = 0.05  # control and replacement characters in the beginning of a text

@@ -20,8 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import lineage, minhash
+from pipelines import lineage
 from pipelines.corpus import Corpus, Report
+from pipelines.duplicates import minhash
 from pipelines.records import ID, ID_WORDS
 from pipelines.settings import Engine
 from pipelines.store import Stage, aligned
