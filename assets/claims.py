@@ -148,7 +148,7 @@ def ids_unique(corpus: Corpus, crawl: str) -> Finding:
     import numpy as np
     import pyarrow as pa
 
-    from pipelines.stages import kept_rows
+    from pipelines.columns import kept_rows
 
     verdicts, duplicates = lineage.verdicts(corpus, crawl), lineage.duplicates(corpus, crawl)
     kept = []
@@ -168,7 +168,7 @@ def vectors_finite(corpus: Corpus, crawl: str) -> Finding:
     """All vectors are finite, those of documents that were not embedded are zero, and few others."""
     import numpy as np
 
-    from pipelines.stages import matrix
+    from pipelines.vectors.stages import matrix
 
     stage = lineage.embeddings(corpus, crawl)
     embedded = wrong = zero = 0

@@ -23,7 +23,7 @@ from pipelines import lineage
 )
 def embeddings(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Vectors of the documents behind the coarse gate; older ones of the same encoder are used again."""
-    from pipelines.stages import run_embeddings
+    from pipelines.vectors.stages import run_embeddings
 
     return by_crawl(context, workspace, run_embeddings, rows_match_documents=claims.rows_match_documents)
 
@@ -57,7 +57,7 @@ def centroids(context: dg.AssetExecutionContext, workspace: CorpusResource) -> M
 )
 def fine_clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """The nearest centroid of every embedded document."""
-    from pipelines.stages import run_fine_clusters
+    from pipelines.vectors.stages import run_fine_clusters
 
     return by_crawl(context, workspace, run_fine_clusters)
 

@@ -126,7 +126,7 @@ def _sizes(axes: Any, corpus: Corpus, report: Report) -> str | None:
 
 
 def _vectors(axes: Any, corpus: Corpus, report: Report) -> str | None:
-    from pipelines.stages import matrix
+    from pipelines.vectors.stages import matrix
 
     columns = _columns(corpus, report, "vector")
     if not columns:

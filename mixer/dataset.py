@@ -211,7 +211,7 @@ def _shuffle(
         sources[str(ordinal)] = _Source(
             part=part,
             documents=lineage.documents(corpus, crawl),
-            edits=lineage.edits(corpus, crawl),
+            edits=lineage.cuts(corpus, crawl),
             signals=lineage.signals(corpus, crawl),
             rows=(places[mine] & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64),
             positions=positions[mine],

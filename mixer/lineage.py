@@ -63,7 +63,7 @@ def dataset(corpus: Corpus) -> Stage:
     settings = corpus.settings.dataset.model_dump(mode="json", exclude={"name"})
     stages = [mixture(corpus), comparison(corpus), lineage.pools(corpus), lineage.clusters(corpus)]
     # Pools hold token ids alone; a shard also has texts, addresses, licences and languages.
-    columns = (lineage.documents, lineage.edits, lineage.signals)
+    columns = (lineage.documents, lineage.cuts, lineage.signals)
     stages += [column(corpus, crawl.name) for crawl in corpus.crawls for column in columns]
     inputs = {stage.label: _content(stage) for stage in stages}
     return _stage(corpus, "dataset", corpus.settings.dataset.name, settings, versions("pyarrow"), inputs)

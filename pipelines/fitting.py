@@ -7,7 +7,7 @@ publishes its files whole, so a fit is there or it is not.
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import lineage
+from pipelines.columns import dropping, kept_rows, parts_of
 from pipelines.corpus import Corpus, Report
 from pipelines.errors import InputError
 from pipelines.records import ID_WORDS
@@ -49,12 +50,12 @@ def run_centroids(corpus: Corpus) -> Report:
 
 
 def _fit_centroids(corpus: Corpus, folder: Path) -> dict[str, Any]:
-    from pipelines.stages import matrix
     from pipelines.vectors import cluster
+    from pipelines.vectors.stages import matrix
 
     settings = corpus.settings.clusters
     keys, vectors, documents = np.empty(0, ID_WORDS), None, 0
-    for rows in kept_parts(corpus, corpus.fit_crawls, {"embeddings": ("embedded", "vector")}):
+    for rows in kept_parts(corpus, corpus.fit_crawls, {"embeddings": ("embedded", "vector")}, semantic=False):
         mine = rows.filter(rows["embedded"])
         documents += mine.num_rows
         new = np.frombuffer(b"".join(mine["id"].to_pylist()), ID_WORDS)
@@ -111,7 +112,7 @@ def _kept_texts(corpus: Corpus, limit: int) -> Iterator[str]:
     """Kept texts, part by part, up to `limit` bytes."""
     from pipelines.edits import spans as edits
 
-    for rows in kept_parts(corpus, corpus.fit_crawls, {"documents": ("text",), "edits": ("edits",)}):
+    for rows in kept_parts(corpus, corpus.fit_crawls, {"documents": ("text",), "cuts": ("edits",)}, semantic=False):
         for text in edits.texts_after(rows["text"].to_pylist(), rows["edits"]):
             limit -= len(text.encode())
             if limit < 0:
@@ -265,21 +266,22 @@ def read_clusters(corpus: Corpus) -> tuple[pa.Table, np.ndarray]:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def kept_parts(corpus: Corpus, crawls: Any, columns: Mapping[str, tuple[str, ...]]) -> Iterator[pa.Table]:
+def kept_parts(
+    corpus: Corpus, crawls: Sequence[str], columns: Mapping[str, tuple[str, ...]], *, semantic: bool = True
+) -> Iterator[pa.Table]:
     """The kept rows of each part of the crawls, with `columns` {stage: names} side by side and the id."""
-    from pipelines.stages import kept_rows
-
     for crawl in crawls:
-        wanted = {"verdicts": ("reason",), "duplicates": ("duplicate_of",), **columns}
-        stages = {name: getattr(lineage, name)(corpus, crawl) for name in wanted}
-        for part in lineage.documents(corpus, crawl).finished()["parts"]:
-            tables = {name: stages[name].read(part["part"], ("id", *wanted[name])) for name in wanted}
-            aligned(*tables.values())
-            joined = tables["verdicts"].select(["id"])
+        drops = dropping(corpus, crawl, semantic=semantic)
+        stages = {name: getattr(lineage, name)(corpus, crawl) for name in columns}
+        for part in parts_of(corpus, crawl):
+            tables = {name: stages[name].read(part, ("id", *columns[name])) for name in columns}
+            whys = {name: stage.read(part, ("id", *names)) for name, (stage, names) in drops.items()}
+            aligned(*whys.values(), *tables.values())
+            joined = whys["verdicts"].select(["id"])
             for name, names in columns.items():
                 for column in names:
                     joined = joined.append_column(column, tables[name][column])
-            yield joined.filter(pa.array(kept_rows(tables)))
+            yield joined.filter(pa.array(kept_rows(whys)))
 
 
 def write_json(path: Path, value: Any) -> None:

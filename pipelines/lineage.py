@@ -104,6 +104,16 @@ def duplicates(corpus: Corpus, crawl: str) -> Stage:
     return _whole(corpus, "duplicates", crawl, settings, inputs=inputs)
 
 
+def cuts(corpus: Corpus, crawl: str) -> Stage:
+    """The last stage of edits: what readers of the final text apply."""
+    return edits(corpus, crawl)
+
+
+def dropping(corpus: Corpus, crawl: str, *, semantic: bool = True) -> list[Stage]:
+    """The stages that say which rows go; without `semantic`, those that need no clusters."""
+    return [verdicts(corpus, crawl), duplicates(corpus, crawl)]
+
+
 @remembered
 def embeddings(corpus: Corpus, crawl: str) -> Stage:
     """Of documents and a coarse gate, not of verdicts or duplicates: a looser threshold embeds only the difference."""
@@ -121,7 +131,7 @@ def centroids(corpus: Corpus) -> Stage:
     inputs = [
         stage
         for crawl in corpus.fit_crawls
-        for stage in (embeddings(corpus, crawl), verdicts(corpus, crawl), duplicates(corpus, crawl))
+        for stage in (embeddings(corpus, crawl), *dropping(corpus, crawl, semantic=False))
     ]
     return _whole(corpus, "centroids", "", settings, {"k-means": kmeans_library()}, inputs)
 
@@ -143,12 +153,7 @@ def tokenizer(corpus: Corpus) -> Stage:
     inputs = [
         stage
         for crawl in corpus.fit_crawls
-        for stage in (
-            documents(corpus, crawl),
-            edits(corpus, crawl),
-            verdicts(corpus, crawl),
-            duplicates(corpus, crawl),
-        )
+        for stage in (documents(corpus, crawl), cuts(corpus, crawl), *dropping(corpus, crawl, semantic=False))
     ]
     return _whole(corpus, "tokenizer", "", settings, versions("tokenizers"), inputs)
 
@@ -167,7 +172,7 @@ def _given_tokenizer(corpus: Corpus) -> Stage:
 def tokens(corpus: Corpus, crawl: str) -> Stage:
     """Of every kept document, clustered or not: clusters change often, tokens need not."""
     settings = {"tokenizer": tokenizer(corpus).finished()["content"]}
-    inputs = [documents(corpus, crawl), edits(corpus, crawl), verdicts(corpus, crawl), duplicates(corpus, crawl)]
+    inputs = [documents(corpus, crawl), cuts(corpus, crawl), *dropping(corpus, crawl)]
     return _stage(corpus, "tokens", crawl, settings, versions("tokenizers"), inputs)
 
 

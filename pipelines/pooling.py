@@ -136,8 +136,8 @@ def _target_rows(corpus: Corpus, name: str, table: pa.Table) -> list[dict[str, A
 
 def _cluster_counts(corpus: Corpus, stage: Stage, texts: list[str]) -> list[int]:
     """Documents of a target in each merged cluster; those in pruned clusters are left out."""
-    from pipelines.stages import model_cache
     from pipelines.vectors import cluster, embed
+    from pipelines.vectors.stages import model_cache
 
     settings = corpus.settings
     encoder = embed.load(settings.embeddings, cache=model_cache(stage), device=settings.engine.device)

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import made_corpus
 
-from pipelines import beam, cluster, embed, fitting, names, pooling, stages, tokens  # noqa: F401
+from pipelines import beam, fitting, pooling, stages, tokens  # noqa: F401
 from pipelines.store import Workspace
+from pipelines.vectors import cluster, embed, names  # noqa: F401
 
 MOST_KILLS = 60
 

@@ -14,8 +14,8 @@ from pipelines import fitting, lineage, pooling
 from pipelines.corpus import Corpus, Report, choose, keep, opened
 from pipelines.crawls import register
 from pipelines.records import DOCUMENTS, ID
-from pipelines.stages import vector_column
 from pipelines.store import Workspace
+from pipelines.vectors.stages import vector_column
 
 IDS = pa.array([bytes([row]) * 16 for row in range(4)], ID)
 

@@ -120,7 +120,7 @@ def test_every_distillation_gives_the_same_bytes(static: tuple[Embeddings, Path]
     settings, cache = static
     first = embed.distilled(settings, cache=cache)
     code = (
-        "import sys, pathlib; from pipelines import embed; from pipelines.settings import Embeddings;"
+        "import sys, pathlib; from pipelines.vectors import embed; from pipelines.settings import Embeddings;"
         "import torch; torch.set_num_threads(2);"
         "print(embed.distilled(Embeddings.model_validate_json(sys.argv[1]), cache=pathlib.Path(sys.argv[2])))"
     )
@@ -201,7 +201,7 @@ def test_the_fingerprint_follows_the_model_and_needs_no_heavy_library(model: Pat
     (third / "modules.json").write_text((third / "modules.json").read_text() + " ")
     assert embed.fingerprint(Embeddings(model=str(third)))["model"] != first["model"]
     code = (
-        "import sys; from pipelines import embed; from pipelines.settings import Embeddings;"
+        "import sys; from pipelines.vectors import embed; from pipelines.settings import Embeddings;"
         "embed.fingerprint(Embeddings()); print(sorted({'torch', 'transformers', 'sklearn'} & set(sys.modules)))"
     )
     root = str(Path(__file__).parents[1])

@@ -12,8 +12,6 @@ from pathlib import Path
 from bench import ROOT, Bench, Row, merged
 
 SECTIONS = (
-    "ingest", "filters", "minhash", "parity_datatrove", "parity_curator", "warc_to_dedup", "scaling", "groupby", "dedup"
-)
     "ingest",
     "filters",
     "minhash",
