@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 DEMO := demo
+DATA ?= ../shared/data
 
-.PHONY: install demo ui test check clean-demo
+.PHONY: install demo ui test check bench-corpus clean-demo
 
 install: $(STAMP)
 
@@ -28,6 +29,9 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-corpus: $(STAMP)
+	$(BIN)/python infra/benchmarks/corpus/run.py --data $(DATA)
 
 clean-demo:
 	rm -rf $(DEMO)

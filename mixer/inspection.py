@@ -52,8 +52,9 @@ def stages(corpus: Corpus) -> Iterator[tuple[str, str, Stage | None]]:
 
 def _asked(corpus: Corpus) -> Iterator[tuple[str, ...]]:
     """(stage, crawl) or (stage,) of the corpus half, in the order in which they are run."""
+    of_crawls = [name for name in CRAWL_STAGES if lineage.wanted(corpus.settings, name)]
     yield from ((name,) for name in CORPUS_STAGES[:1])
-    yield from ((name, crawl.name) for crawl in corpus.crawls for name in CRAWL_STAGES)
+    yield from ((name, crawl.name) for crawl in corpus.crawls for name in of_crawls)
     yield from ((name,) for name in CORPUS_STAGES[1:])
 
 
@@ -134,6 +135,8 @@ def _way(corpus: Corpus, hit: _Hit) -> list[tuple[str, str]]:
         ("", f"{document['num_bytes']} bytes of text, {document['charset'] or 'as text'}, from {document['date']}"),
     ]
     for name in CRAWL_STAGES[1:]:
+        if not lineage.wanted(corpus.settings, name):
+            continue
         stage = _address(corpus, name, hit.crawl)
         if stage is None or not stage.has(hit.part):
             told.append((name, "not there yet"))

@@ -13,6 +13,7 @@ from typing import Any
 from pipelines.corpus import Corpus
 from pipelines.digest import file_digest, versions
 from pipelines.errors import SettingsError, StoreError
+from pipelines.settings import Settings
 from pipelines.store import Recipe, Stage
 from pipelines.text.language import CARRIED
 
@@ -34,6 +35,15 @@ VERSIONS = {
     "pools": 1,
     "evaluations": 1,
 }
+
+
+# Stages that are there only where the settings ask for them.
+OPTIONAL: dict[str, Callable[[Settings], bool]] = {}
+
+
+def wanted(settings: Settings, name: str) -> bool:
+    """Whether the job has this stage under the settings."""
+    return name not in OPTIONAL or OPTIONAL[name](settings)
 
 
 Address = Callable[..., Stage]

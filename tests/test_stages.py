@@ -25,6 +25,7 @@ from pipelines.errors import AccountingError, InputError, SettingsError, StoreEr
 from pipelines.fitting import read_clusters
 from pipelines.store import Stage
 from pipelines.vectors import embed
+from pipelines.vectors import stages as vector_stages
 
 ROWS = ("edits", "signals", "verdicts", "signatures", "duplicates", "embeddings", "fine_clusters", "tokens")
 CRAWLS = ("crawl-1", "crawl-2")
@@ -292,12 +293,12 @@ def test_a_changed_threshold_recomputes_verdicts_but_neither_signals_nor_embeddi
 def test_a_looser_gate_embeds_the_difference_only(copied: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = _counting(monkeypatch)
     tight = made_corpus.changed(copied, "embeddings.languages=['en']")
-    stages.run_embeddings(tight, "crawl-1")
+    vector_stages.run_embeddings(tight, "crawl-1")
     assert encoded == []  # all of them are in the older, looser one
     tightest = _of(tight, "embeddings").finished()["counts"]["kept"]
     copied.workspace.delete("embeddings", "crawl-1", _of(copied, "embeddings").recipe.digest)
     loose = made_corpus.changed(tight, "embeddings.languages=[]")
-    stages.run_embeddings(loose, "crawl-1")
+    vector_stages.run_embeddings(loose, "crawl-1")
     assert sum(encoded) == 170 - tightest > 0
     # and the vectors are those that it would have given from nothing
     assert _of(loose, "embeddings").finished()["content"] == made_corpus.contents(copied)[_label(loose)]
@@ -326,7 +327,7 @@ def test_vectors_of_other_texts_with_the_same_ids_are_not_reused(
     other = made_corpus.changed(copied, "ingest.main_content=false")
     made_corpus.run_corpus(other, until="signals")
     assert _of(other, "documents").label != _of(copied, "documents").label
-    stages.run_embeddings(other, "crawl-1")
+    vector_stages.run_embeddings(other, "crawl-1")
     assert sum(encoded) == 170
 
 
@@ -450,7 +451,7 @@ def test_columns_that_belong_to_other_documents_are_refused(copied: Corpus) -> N
     stages.run_verdicts(copied, "crawl-1")  # from signals alone, nothing can be noticed yet
     copied.workspace.delete(*_of(copied, "embeddings").steps, f"{part}.json")
     with pytest.raises(StoreError, match="do not carry the same ids"):
-        stages.run_embeddings(copied, "crawl-1")
+        vector_stages.run_embeddings(copied, "crawl-1")
 
 
 def test_a_target_that_cannot_be_split_is_named(fresh: Callable[..., Corpus], tmp_path: Path) -> None:
