@@ -18,6 +18,7 @@ from pipelines.corpus import Corpus, Report
 MIN_KEPT, MAX_KEPT = 0.005, 0.9999  # strict English rules keep 0.5 to 10 % of a raw crawl; all is no filter
 MIN_JUDGED = 100  # rows below which a share says nothing
 MAX_DUPLICATES = 0.95
+MAX_NAMED = 20  # sources or groups in a finding
 MAX_ZERO = 0.5  # of embedded documents: those without a known word; all of them: a broken encoder
 MAX_CLUSTER_SHARE = 0.9  # of the tokens
 
@@ -55,6 +56,14 @@ def duplicate_rate_below_limit(corpus: Corpus, report: Report) -> Finding:
     judged = int(counts.get("kept", 0)) + dropped
     rate = dropped / judged if judged else 0.0
     return Finding(rate <= MAX_DUPLICATES or judged < MIN_JUDGED, {"rate": rate, "limit": MAX_DUPLICATES})
+
+
+def groups_below_cap(corpus: Corpus, report: Report) -> Finding:
+    """No document has more copies than `duplicates.max_group`, which a template that was taken for a text has."""
+    from pipelines.duplicates.report import oversized_groups
+
+    over = oversized_groups(report.counts, corpus.settings.duplicates)
+    return Finding(not over, {"limit": corpus.settings.duplicates.max_group, **dict(list(over.items())[:MAX_NAMED])})
 
 
 def rows_match_documents(corpus: Corpus, report: Report) -> Finding:
@@ -143,20 +152,29 @@ def no_empty_text(corpus: Corpus, crawl: str) -> Finding:
     return Finding(empty == 0, {"empty": empty})
 
 
+def sources_keep_enough(corpus: Corpus, crawl: str) -> Finding:
+    """No source loses more of its documents as duplicates than `duplicates.max_source_loss`; fails by its name."""
+    from pipelines.duplicates.report import source_losses, wiped_sources
+
+    settings = corpus.settings.duplicates
+    wiped = wiped_sources(source_losses(corpus, crawl), settings).to_pylist()
+    told: dict[str, Any] = {"limit": settings.max_source_loss, "sources_over": len(wiped)}
+    for row in wiped[:MAX_NAMED]:
+        told[row["source"]] = f"{row['dropped']:,} of {row['read']:,} ({row['loss']:.1%})"
+    return Finding(not wiped, told)
+
+
 def ids_unique(corpus: Corpus, crawl: str) -> Finding:
     """No id twice among the rows that are kept; 16 bytes a row in memory."""
     import numpy as np
     import pyarrow as pa
 
-    from pipelines.columns import kept_rows
+    from pipelines.columns import DROPS, kept_rows
 
-    verdicts, duplicates = lineage.verdicts(corpus, crawl), lineage.duplicates(corpus, crawl)
+    stages = {stage.recipe.stage: stage for stage in lineage.dropping(corpus, crawl, clustered=False)}
     kept = []
-    for part in _rows(duplicates.finished()):
-        tables = {
-            "verdicts": verdicts.read(part, ["reason"]),
-            "duplicates": duplicates.read(part, ["id", "duplicate_of"]),
-        }
+    for part in _rows(stages["duplicates"].finished()):
+        tables = {name: stage.read(part, ["id", DROPS[name]]) for name, stage in stages.items()}
         ids = tables["duplicates"]["id"].filter(pa.array(kept_rows(tables)))
         kept.append(b"".join(ids.to_pylist()))
     found = np.frombuffer(b"".join(kept), "V16")
@@ -225,6 +243,22 @@ def no_target_in_dataset(corpus: Corpus) -> Finding:
                 rows += batch.num_rows
                 found += sum(content_hash(text) in held for text in batch["text"].to_pylist())
     return Finding(found == 0, {"rows": rows, "held_out_texts": len(held), "found": found})
+
+
+def no_test_in_dataset(corpus: Corpus) -> Finding:
+    """No row of the dataset holds a test of `decontamination.sets`; a warning where they are only reported."""
+    from mixer import leaks
+    from mixer import lineage as mixing
+    from mixer import manifest as manifests
+
+    stage = mixing.dataset(corpus)
+    with corpus.workspace.open(*stage.steps, manifests.NAME) as file:
+        listed = manifests.read(file.read())["files"]
+    found = leaks.check(corpus, stage, [one["path"] for one in listed if one["role"] == "data"])
+    told: dict[str, Any] = {"documents": found.documents, "contaminated": found.contaminated, **found.by_task}
+    if found.contaminated:
+        told["first"] = leaks.told(found)
+    return Finding(not found.contaminated, told, warns=corpus.settings.decontamination.action == "report")
 
 
 def _rows(manifest: Mapping[str, Any]) -> dict[str, int]:

@@ -3,39 +3,17 @@
 import dagster as dg
 
 from assets import claims
-from assets.corpus import duplicates, edits, signals, targets, verdicts
+from assets.columns import edits, embeddings, signals
+from assets.corpus import duplicates, repeats, targets, verdicts
 from assets.crawl import documents
 from assets.partitions import ONE_RUN, crawls, of_every_crawl
 from assets.resources import CorpusResource
-from assets.results import Judged, Materialised, Recorded, by_crawl, checked, checked_by_crawl, claim, once
+from assets.results import Materialised, Recorded, by_crawl, checked, claim, once
 from pipelines import lineage
 
 
 @dg.asset(
-    deps=[documents, signals],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="clusters",
-    kinds={"torch", "parquet"},
-    pool="gpu",
-    code_version=str(lineage.VERSIONS["embeddings"]),
-    check_specs=[claim("rows_match_documents", "embeddings", partitioned=True)],
-)
-def embeddings(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
-    """Vectors of the documents behind the coarse gate; older ones of the same encoder are used again."""
-    from pipelines.vectors.stages import run_embeddings
-
-    return by_crawl(context, workspace, run_embeddings, rows_match_documents=claims.rows_match_documents)
-
-
-@dg.asset_check(asset=embeddings, blocking=True, partitions_def=crawls)
-def vectors_finite(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> Judged:
-    """No vector holds an infinity or a NaN, and what was not embedded is zero."""
-    return checked_by_crawl(context, workspace, claims.vectors_finite)
-
-
-@dg.asset(
-    deps=of_every_crawl(embeddings, verdicts, duplicates),
+    deps=of_every_crawl(embeddings, verdicts, duplicates, repeats),
     group_name="clusters",
     kinds={"faiss"},
     code_version=str(lineage.VERSIONS["centroids"]),
@@ -63,7 +41,22 @@ def fine_clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) 
 
 
 @dg.asset(
-    deps=of_every_crawl(documents, edits, verdicts, duplicates),
+    deps=[embeddings, fine_clusters, verdicts, duplicates, repeats],
+    partitions_def=crawls,
+    backfill_policy=ONE_RUN,
+    group_name="clusters",
+    kinds={"beam", "parquet"},
+    code_version=str(lineage.VERSIONS["semantic"]),
+)
+def semantic(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
+    """Documents of a fine cluster whose vectors nearly agree; off unless the settings ask."""
+    from pipelines.duplicates.semantic import run_semantic
+
+    return by_crawl(context, workspace, run_semantic)
+
+
+@dg.asset(
+    deps=of_every_crawl(documents, edits, verdicts, duplicates, repeats),
     group_name="clusters",
     kinds={"tokenizers"},
     code_version=str(lineage.VERSIONS["tokenizer"]),
@@ -76,7 +69,7 @@ def tokenizer(context: dg.AssetExecutionContext, workspace: CorpusResource) -> M
 
 
 @dg.asset(
-    deps=[tokenizer, documents, edits, verdicts, duplicates],
+    deps=[tokenizer, documents, edits, verdicts, duplicates, repeats, semantic],
     partitions_def=crawls,
     backfill_policy=ONE_RUN,
     group_name="clusters",

@@ -1,8 +1,9 @@
-"""New columns beside the documents, and which of them stay: edits, signals, verdicts, signatures, duplicates."""
+"""Which documents stay: verdicts of each by itself, then duplicates among those."""
 
 import dagster as dg
 
 from assets import claims
+from assets.columns import contamination, dialects, edits, scores, signals, signatures
 from assets.crawl import documents
 from assets.partitions import ONE_RUN, crawls
 from assets.resources import CorpusResource
@@ -11,38 +12,7 @@ from pipelines import lineage
 
 
 @dg.asset(
-    deps=[documents],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["edits"]),
-)
-def edits(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
-    """Spans that later readers cut from the text, by reason."""
-    from pipelines.stages import run_edits
-
-    return by_crawl(context, workspace, run_edits)
-
-
-@dg.asset(
-    deps=[documents, edits],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["signals"]),
-    check_specs=[claim("rows_match_documents", "signals", partitioned=True)],
-)
-def signals(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
-    """Language and the raw value of every heuristic."""
-    from pipelines.stages import run_signals
-
-    return by_crawl(context, workspace, run_signals, rows_match_documents=claims.rows_match_documents)
-
-
-@dg.asset(
-    deps=[signals],
+    deps=[documents, signals, dialects, scores, contamination],
     partitions_def=crawls,
     backfill_policy=ONE_RUN,
     group_name="corpus",
@@ -51,25 +21,10 @@ def signals(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Rec
     check_specs=[claim("keeps_plausible_share", "verdicts", partitioned=True)],
 )
 def verdicts(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
-    """The preset's thresholds over the signals: the first reason to drop a document, or none."""
+    """The first reason to drop a document, or none: its address, its language, the preset's rules, scores, tests."""
     from pipelines.stages import run_verdicts
 
     return by_crawl(context, workspace, run_verdicts, keeps_plausible_share=claims.keeps_plausible_share)
-
-
-@dg.asset(
-    deps=[documents],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["signatures"]),
-)
-def signatures(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
-    """Content hash and MinHash bands of every document."""
-    from pipelines.stages import run_signatures
-
-    return by_crawl(context, workspace, run_signatures)
 
 
 @dg.asset(group_name="corpus", kinds={"parquet"}, code_version=str(lineage.VERSIONS["targets"]))
@@ -87,7 +42,10 @@ def targets(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Mat
     group_name="corpus",
     kinds={"beam", "parquet"},
     code_version=str(lineage.VERSIONS["duplicates"]),
-    check_specs=[claim("duplicate_rate_below_limit", "duplicates", partitioned=True)],
+    check_specs=[
+        claim("duplicate_rate_below_limit", "duplicates", partitioned=True),
+        claim("groups_below_cap", "duplicates", partitioned=True, blocking=False),
+    ],
 )
 def duplicates(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Exact and near duplicates within the crawl, of earlier crawls and of the targets.
@@ -96,7 +54,34 @@ def duplicates(context: dg.AssetExecutionContext, workspace: CorpusResource) -> 
     """
     from pipelines.duplicates.groups import run_duplicates
 
-    return by_crawl(context, workspace, run_duplicates, duplicate_rate_below_limit=claims.duplicate_rate_below_limit)
+    return by_crawl(
+        context,
+        workspace,
+        run_duplicates,
+        duplicate_rate_below_limit=claims.duplicate_rate_below_limit,
+        groups_below_cap=claims.groups_below_cap,
+    )
+
+
+@dg.asset_check(asset=duplicates, partitions_def=crawls)
+def sources_keep_enough(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> Judged:
+    """No source loses more of its documents as duplicates than `duplicates.max_source_loss`; fails by its name."""
+    return checked_by_crawl(context, workspace, claims.sources_keep_enough)
+
+
+@dg.asset(
+    deps=[documents, edits, verdicts, duplicates],
+    partitions_def=crawls,
+    backfill_policy=ONE_RUN,
+    group_name="corpus",
+    kinds={"beam", "parquet"},
+    code_version=str(lineage.VERSIONS["repeats"]),
+)
+def repeats(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
+    """Lines, paragraphs or longer stretches that an earlier document holds too; off unless the settings ask."""
+    from pipelines.duplicates.repeats import run_repeats
+
+    return by_crawl(context, workspace, run_repeats)
 
 
 @dg.asset_check(asset=duplicates, blocking=True, partitions_def=crawls)

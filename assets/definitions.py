@@ -1,7 +1,7 @@
 """The graph of the whole job: which stage needs which, claims about each, one job, one sensor, one schedule.
 
-    crawl_files -> documents -> edits, signals, signatures -> verdicts -> duplicates
-    documents, signals -> embeddings -> centroids -> fine_clusters -> clusters -> pools
+    crawl_files -> documents -> edits, signals, embeddings, scores -> verdicts -> signatures, duplicates
+    embeddings, duplicates -> centroids -> fine_clusters -> tokens -> clusters -> pools
     pools -> search/round_1/proxy_runs -> search/round_1/predictor -> ... -> mixture -> comparison -> dataset
 
 Only names, dependencies, claims and metadata live here: each asset calls one function of `pipelines` or
@@ -11,7 +11,7 @@ step. The workspace is $SIRDAR_WORKSPACE, `demo` where that is not set.
 
 import dagster as dg
 
-from assets import automation, clusters, corpus, crawl, mixture, search
+from assets import automation, clusters, columns, corpus, crawl, mixture, search
 from assets.resources import CorpusResource
 from pipelines import corpus as workspaces
 from pipelines import settings
@@ -29,7 +29,7 @@ EXECUTOR = dg.multiprocess_executor.configured(
 def build(workspace: str) -> dg.Definitions:
     """The definitions for one workspace; its settings say how many rounds the search has."""
     rounds = search.search_rounds(num_rounds(workspace))
-    modules = [crawl, corpus, clusters, mixture]
+    modules = [crawl, columns, corpus, clusters, mixture]
     return dg.Definitions(
         assets=[*dg.load_assets_from_modules(modules, include_specs=True), *rounds, mixture.mixture_after(rounds[-1])],
         asset_checks=dg.load_asset_checks_from_modules(modules),

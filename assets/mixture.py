@@ -58,3 +58,9 @@ def shards_match_manifest(context: dg.AssetCheckExecutionContext, workspace: Cor
 def no_target_in_dataset(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> dg.AssetCheckResult:
     """No row has the text of a held-out document."""
     return checked(context, workspace, claims.no_target_in_dataset)
+
+
+@dg.asset_check(asset=dataset, blocking=True)
+def no_test_in_dataset(context: dg.AssetCheckExecutionContext, workspace: CorpusResource) -> dg.AssetCheckResult:
+    """No row shares a word n-gram with a test of `decontamination.sets`."""
+    return checked(context, workspace, claims.no_test_in_dataset)

@@ -17,6 +17,7 @@ from assets import claims, metadata
 from assets.claims import Finding
 from assets.partitions import crawls
 from assets.resources import CorpusResource
+from pipelines import lineage
 from pipelines.corpus import Corpus, Report
 
 # At run time the plain classes, which is how Dagster recognises that nothing is to be stored.
@@ -49,8 +50,11 @@ def by_crawl(
     run: Callable[[Corpus, str], Report],
     **told: Told,
 ) -> Iterator[Any]:
-    """Run a stage for each of the run's crawls, oldest first."""
+    """Run a stage for each of the run's crawls, oldest first; nothing where the settings ask for no such stage."""
     corpus = workspace.open(context)
+    if not lineage.wanted(corpus.settings, context.asset_key.path[-1]):
+        yield dg.MaterializeResult(metadata={"off": "the settings do not ask for it"})
+        return
     findings: dict[str, dict[str, Finding]] = {name: {} for name in told}
     for crawl in ordered(corpus, context.partition_keys):
         report = run(corpus, crawl)

@@ -42,10 +42,14 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
-    """Weights allowed: shares of the tokens there are, (buckets,), and the largest weight of each bucket."""
+    """Weights allowed: shares of the tokens there are, the largest weight of each bucket, all (buckets,).
+
+    `once`: the weight at which the budget reads a bucket exactly one time; over 1 where it is larger than that.
+    """
 
     shares: Floats
     limits: Floats
+    once: Floats
 
     @classmethod
     def of(cls, token_counts: Sequence[int], *, budget_tokens: int, max_epochs: float) -> Self:
@@ -65,7 +69,14 @@ class Space:
                 f"{budget_tokens:,} tokens are {budget_tokens / counts.sum():.1f} epochs of all clusters"
                 f" together, over max_epochs = {max_epochs}; lower the budget or raise search.max_epochs"
             )
-        return cls(counts / counts.sum(), limits)
+        return cls(counts / counts.sum(), limits, counts / budget_tokens)
+
+    @classmethod
+    def free(cls, shares: ArrayLike) -> Self:
+        """No caps: any mixture of buckets with these shares of the tokens."""
+        known = np.asarray(shares, np.float64)
+        known = known / known.sum()
+        return cls(known, np.ones_like(known), known)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,11 @@ HUB_LICENCES = re.compile(
     r"|bsd|bsd-[23]-clause|bsl-1\.0|afl-3\.0|artistic-2\.0|agpl-3\.0|l?gpl|gpl-[23]\.0|lgpl-(2\.1|3\.0)|mpl-2\.0"
     r"|epl-[12]\.0|eupl-1\.1|ecl-2\.0|etalab-2\.0|odbl|odc-by|pddl|ofl-1\.1|osl-3\.0|postgresql"
 )
+TIERS = {  # of pipelines/reading/licence_ids.py
+    "1": "1: public domain or permissive",
+    "2": "2: open, share-alike",
+    "3": "3: other, or not stated",
+}
 SIZE_NAMES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 
 READING = """\
@@ -44,6 +49,7 @@ def card(manifest: Values) -> str:
         _evidence,
         _funnel,
         _licences,
+        _taken_out,
         _models,
         _reading,
         _verifying,
@@ -288,11 +294,33 @@ def _licences(manifest: Values) -> str:
         )
         for row in _most(listed)
     ]
-    lines = ["## Licences and sources", "", "Each row carries its own `source` and `licence`."]
+    lines = ["## Licences and sources", "", "Each row carries its own `source`, `licence` and `licence_id`."]
+    tiers = [(TIERS[key], _int(sums["rows"]), _int(sums["tokens"])) for key, sums in manifest.get("tiers", {}).items()]
     lines += ["", *_table(("source", "licence", "rows", "tokens", "attribution"), rows)]
     if len(rows) < len(listed):
         lines += ["", f"{len(listed) - len(rows)} more are listed in manifest.json."]
+    lines += ["", *_table(("tier", "rows", "tokens"), tiers)] if tiers else []
     return "\n".join(lines)
+
+
+def _taken_out(manifest: Values) -> str:
+    """Whose wishes were followed, and which tests were looked for."""
+    settings = manifest.get("settings") or {}
+    tests = settings.get("decontamination") or {}
+    names = ", ".join(plain(one["name"]) for one in tests.get("sets") or ())
+    wishes = manifest.get("takedown") or {}
+    if names and tests.get("action") == "drop":
+        said = f"Looked for in its texts, word {tests['ngram']}-grams, and not there: {names}."
+    elif names:
+        said = f"Looked for, and what was found was left in: {names}."
+    else:
+        said = "No test was looked for."
+    if wishes:
+        said += (
+            f"\n\nTaken down: {_int(wishes['documents'])} documents, after a list of {_int(wishes['entries'])} entries "
+            f"with digest `{plain(wishes['digest'])}`. Earlier versions may hold them."
+        )
+    return f"## Taken out\n\n{said}"
 
 
 def _most(listed: Sequence[Values]) -> list[Values]:

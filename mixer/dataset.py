@@ -1,49 +1,27 @@
 """The dataset: documents drawn by the mixture, shuffled over all crawls, written as shards with card and manifest.
 
-The draw and the order are small tables on the driver. Texts travel once, in batches keyed by shard, through
-the engine's group-by, as many shards a pass as the memory setting holds. Each shard's sidecar lies in
-`_making/` until the manifest is written; a killed export goes on with the shards that are missing.
+mixer/draw.py says which documents, mixer/shuffle.py moves their texts. A killed export goes on with the shards that are
+missing.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mixer import lineage as mixing
 from mixer import manifest as manifests
 from mixer.card import card
-from mixer.selection import Selection, select
-from mixer.shards import COLUMNS, NANOCHAT_CHARS, Layout, Put, ShardFile, Split, hex_ids, plan_shards, write_shard
-from pipelines import lineage
+from mixer.draw import Candidates, held_out, pooled, selected, taken_down
+from mixer.leaks import must_hold_no_test
+from mixer.selection import Selection
+from mixer.shards import ShardFile, Split
+from mixer.shuffle import MAKING, written
+from pipelines import lineage, takedown
+from pipelines.columns import DROPS
 from pipelines.corpus import Corpus, Report
-from pipelines.edits.spans import texts_after
-from pipelines.records import ID_WORDS
-from pipelines.store import Stage, aligned
-
-MAKING = "_making"
-COPIES_IN_MEMORY = 6  # of a shard's text on its way: batches, encoded elements, table, file
-ROW_BITS = 32
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Every pooled document as arrays, in the order of (crawl, part, row)."""
-
-    parts: tuple[tuple[str, str], ...]  # (crawl, part) by ordinal
-    places: np.ndarray  # uint64, part ordinal << 32 | row
-    ids: np.ndarray  # uint8 [n, 16]
-    clusters: np.ndarray
-    num_tokens: np.ndarray
-    num_bytes: np.ndarray
-    validation: np.ndarray
-    texts: np.ndarray  # ID_WORDS: digests of the texts after edits
-    num_outside: int = field(kw_only=True)  # documents with tokens and in no cluster
+from pipelines.store import Stage
 
 
 def write_dataset(corpus: Corpus, found: Mapping[str, Any], comparison: Mapping[str, Any] | None) -> Report:
@@ -56,12 +34,16 @@ def write_dataset(corpus: Corpus, found: Mapping[str, Any], comparison: Mapping[
             corpus.workspace.delete(*stage.steps, MAKING)
         return corpus.report(stage, _told(manifest), started, parts=len(manifest["files"]), todo=0)
     with stage.lease():
-        candidates = _candidates(corpus)
+        wishes = takedown.read(corpus.workspace)
+        candidates = pooled(corpus)
+        if len(wishes):
+            candidates = candidates.without(taken_down(corpus, wishes))
         train = np.flatnonzero(~candidates.validation)
-        selection = _selected(corpus, candidates, train, found["weights"])
-        held, num_seen = _held_out(candidates, train, corpus.settings.dataset.seed)
+        selection = selected(corpus, candidates, train, found["weights"])
+        held, num_seen = held_out(candidates, train, corpus.settings.dataset.seed)
         drawn: dict[Split, np.ndarray] = {"train": train[selection.rows], "validation": held}
-        files, reused = _written(corpus, stage, candidates, drawn)
+        files, reused = written(corpus, stage, candidates, drawn)
+        must_hold_no_test(corpus, stage, [file.path for file in files if "text" in file.columns])
         notes = [f"{num_seen} held-out documents left out, since their text after edits also stands in training."]
         manifest = _manifest(
             corpus,
@@ -72,6 +54,7 @@ def write_dataset(corpus: Corpus, found: Mapping[str, Any], comparison: Mapping[
             funnel=_funnel(corpus, candidates),
             comparison=comparison,
             notes=notes if num_seen else [],
+            wishes=_wishes(wishes, candidates.num_taken_down),
         )
         with corpus.workspace.writing(*stage.steps, manifests.CARD) as file:
             file.write(card(manifest).encode())
@@ -93,208 +76,6 @@ def _bytes_of(stage: Stage, name: str) -> bytes:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# The draw
-
-
-def _candidates(corpus: Corpus) -> Candidates:
-    from pipelines.fitting import read_clusters
-    from pipelines.pooling import pooled_parts
-
-    _, merged = read_clusters(corpus)
-    parts, columns, num_outside = [], [], 0
-    for ordinal, (crawl, part, rows) in enumerate(pooled_parts(corpus, merged, ("num_bytes", "text_digest"))):
-        parts.append((crawl, part))
-        pooled = np.flatnonzero(np.asarray(rows["bucket"]) >= 0)
-        num_outside += int((np.asarray(rows["num_tokens"]) > 0).sum()) - len(pooled)
-        mine = rows.take(pooled)
-        raw = b"".join(mine["id"].to_pylist())
-        columns.append(
-            (
-                pooled.astype(np.uint64) | np.uint64(ordinal << ROW_BITS),
-                np.frombuffer(raw, np.uint8).reshape(-1, 16),
-                *(np.asarray(mine[name]) for name in ("bucket", "num_tokens", "num_bytes", "validation")),
-                np.frombuffer(b"".join(mine["text_digest"].to_pylist()), ID_WORDS),
-            )
-        )
-    arrays = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return Candidates(tuple(parts), *arrays, num_outside=num_outside)
-
-
-def _selected(corpus: Corpus, candidates: Candidates, train: np.ndarray, weights: Sequence[float]) -> Selection:
-    settings = corpus.settings.dataset
-    return select(
-        candidates.ids[train],
-        candidates.clusters[train],
-        candidates.num_tokens[train],
-        weights,
-        budget=settings.tokens,
-        max_epochs=settings.max_epochs,
-        seed=settings.seed,
-    )
-
-
-# ---------------------------------------------------------------------------------------------------------
-# The shuffle
-
-
-@dataclass(frozen=True)
-class _Shard:
-    number: int
-    name: str
-    split: Split
-
-
-def _written(
-    corpus: Corpus, stage: Stage, candidates: Candidates, drawn: Mapping[Split, np.ndarray]
-) -> tuple[list[ShardFile], int]:
-    """All files, and how many were there already; `drawn` are the candidates of each split in their final order."""
-    settings = corpus.settings
-    layout: Layout = settings.dataset.format
-    size = min(settings.dataset.shard_bytes, NANOCHAT_CHARS) if layout == "nanochat" else settings.dataset.shard_bytes
-    shards: list[_Shard] = []
-    number = np.empty(sum(map(len, drawn.values())), np.int64)
-    first = 0
-    for split, rows in drawn.items():
-        plan = plan_shards(
-            layout, split, candidates.num_bytes[rows], candidates.clusters[rows], size, num_before=len(shards)
-        )
-        number[first : first + len(rows)] = plan.shards + len(shards)
-        shards += [_Shard(len(shards) + k, name, split) for k, name in enumerate(plan.names)]
-        first += len(rows)
-    rows = np.concatenate(list(drawn.values()))
-    made = {name.removesuffix(".json") for name in corpus.workspace.names(*stage.steps, MAKING)}
-    todo = [shard for shard in shards if str(shard.number) not in made]
-    corpus.progress.begin("dataset", settings.dataset.name, total=len(shards), done=len(shards) - len(todo))
-    per_pass = max(1, settings.engine.memory_bytes // (size * COPIES_IN_MEMORY))
-    for start in range(0, len(todo), per_pass):
-        _shuffle(corpus, stage, candidates, rows, number, todo[start : start + per_pass])
-        corpus.progress.advance(len(todo[start : start + per_pass]), 0)
-    listed = [corpus.workspace.read_json(*stage.steps, MAKING, f"{shard.number}.json") for shard in shards]
-    reused = sum(len(files) for shard, files in zip(shards, listed, strict=True) if str(shard.number) in made)
-    return [ShardFile(**{**file, "columns": tuple(file["columns"])}) for files in listed for file in files], reused
-
-
-def _held_out(candidates: Candidates, train: np.ndarray, seed: int) -> tuple[np.ndarray, int]:
-    """Validation documents once each, in an order that only their ids decide, and how many training has too."""
-    every = np.flatnonzero(candidates.validation)
-    seen = np.isin(candidates.texts[every], candidates.texts[train])
-    held = every[~seen]
-    if not len(held):
-        return held, int(seen.sum())
-    tokens = candidates.num_tokens[held]
-    order = select(
-        candidates.ids[held], np.zeros(len(held), np.int64), tokens, [1.0],
-        budget=int(tokens.sum()), max_epochs=1.0, seed=seed,
-    )  # fmt: skip
-    return held[order.rows], int(seen.sum())
-
-
-def _shuffle(
-    corpus: Corpus,
-    stage: Stage,
-    candidates: Candidates,
-    rows: np.ndarray,
-    number: np.ndarray,
-    shards: Sequence[_Shard],
-) -> None:
-    """One pass: the texts of these shards from all parts that have some, each shard sorted and written."""
-    from pipelines.beam import run_group_by  # Beam takes seconds to import
-
-    wanted = np.isin(number, [shard.number for shard in shards])
-    positions = np.flatnonzero(wanted)
-    places = candidates.places[rows[positions]]
-    ordinals = (places >> np.uint64(ROW_BITS)).astype(np.int64)
-    sources = {}
-    for ordinal in np.unique(ordinals).tolist():
-        mine = ordinals == ordinal
-        crawl, part = candidates.parts[ordinal]
-        sources[str(ordinal)] = _Source(
-            part=part,
-            documents=lineage.documents(corpus, crawl),
-            edits=lineage.cuts(corpus, crawl),
-            signals=lineage.signals(corpus, crawl),
-            rows=(places[mine] & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64),
-            positions=positions[mine],
-            shards=number[positions[mine]],
-            num_tokens=candidates.num_tokens[rows[positions[mine]]].astype(np.int32),
-            clusters=candidates.clusters[rows[positions[mine]]].astype(np.int32),
-        )
-    by_number = {shard.number: shard for shard in shards}
-    reduce = partial(_write_shard, stage, by_number, corpus.settings.dataset.format)
-    run_group_by(partial(_emit, sources), reduce, list(sources), corpus.settings.engine)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """One part's draws of a pass: which rows, where they go, and what the driver knows of them."""
-
-    part: str
-    documents: Stage
-    edits: Stage
-    signals: Stage
-    rows: np.ndarray
-    positions: np.ndarray
-    shards: np.ndarray
-    num_tokens: np.ndarray
-    clusters: np.ndarray
-
-
-def _emit(sources: Mapping[str, _Source], item: str) -> Iterator[tuple[int, tuple[np.ndarray, pa.Table]]]:
-    source = sources[item]
-    documents = source.documents.read(source.part, ("id", "text", "url", "source", "licence"))
-    edits = source.edits.read(source.part, ("id", "edits"))
-    signals = source.signals.read(source.part, ("id", "language"))
-    aligned(documents, edits, signals)
-    unique, back = np.unique(source.rows, return_inverse=True)
-    chosen = documents.take(unique)
-    texts = texts_after(chosen["text"].to_pylist(), edits["edits"].take(unique))
-    table = pa.table(
-        {
-            "id": hex_ids(chosen["id"].combine_chunks()),
-            "text": pa.array(texts, pa.string()),
-            "url": chosen["url"],
-            "source": chosen["source"],
-            "licence": chosen["licence"],
-            "language": signals["language"].take(unique),
-        }
-    ).take(back)
-    table = table.append_column("token_count", pa.array(source.num_tokens))
-    table = table.append_column("cluster_id", pa.array(source.clusters)).select(COLUMNS.names)
-    for shard in np.unique(source.shards).tolist():
-        mine = np.flatnonzero(source.shards == shard)
-        yield shard, (source.positions[mine], table.take(mine))
-
-
-def _write_shard(
-    stage: Stage,
-    shards: Mapping[int, _Shard],
-    layout: Layout,
-    key: int,
-    batches: Sequence[tuple[np.ndarray, pa.Table]],
-) -> None:
-    shard = shards[key]
-    positions = np.concatenate([batch[0] for batch in batches])
-    table = pa.concat_tables([batch[1] for batch in batches]).take(np.argsort(positions))
-    files = write_shard(_put(stage), shard.name, shard.split, table, layout)
-    _write_tally(stage, key, table.select(["source", "licence", "token_count", "language"]))
-    stage.workspace.write_json([asdict(file) for file in files], *stage.steps, MAKING, f"{key}.json")
-
-
-def _write_tally(stage: Stage, key: int, table: pa.Table) -> None:
-    """What the card adds up over all shards: sources, licences, languages."""
-    with stage.workspace.writing(*stage.steps, MAKING, f"{key}.tally") as file:
-        pq.write_table(table, file)
-
-
-def _put(stage: Stage) -> Put:
-    def put(name: str, data: memoryview) -> None:
-        with stage.workspace.writing(*stage.steps, *name.split("/")) as file:
-            file.write(data)
-
-    return put
-
-
-# ---------------------------------------------------------------------------------------------------------
 # Manifest
 
 
@@ -308,6 +89,7 @@ def _manifest(
     funnel: Sequence[Mapping[str, Any]],
     comparison: Mapping[str, Any] | None,
     notes: Sequence[str],
+    wishes: Mapping[str, Any],
 ) -> dict[str, Any]:
     from pipelines import settings as configuration
     from pipelines.demo.crawls import ATTRIBUTIONS
@@ -317,8 +99,6 @@ def _manifest(
     names = dict(zip(table["cluster"].to_pylist(), table["name"].to_pylist(), strict=True))
     settings = configuration.dumped(corpus.settings)
     del settings["engine"]  # how it was made changes no byte of it
-    for target in settings["targets"]:
-        target["path"] = target["path"].rsplit("/", 1)[-1]  # its content is in the digests; where it lay is nobody's
     return manifests.build(
         name=corpus.settings.dataset.name,
         version=stage.recipe.digest,
@@ -328,13 +108,28 @@ def _manifest(
         cluster_names=names,
         baselines=found["others"],
         funnel=funnel,
-        settings=settings,
+        settings=_without_places(settings),
         inputs=_inputs(corpus, stage),
         models=_models(corpus),
         comparison=comparison,
         notes=notes,
+        takedown=wishes,
         **_tallied(stage, ATTRIBUTIONS),
     )
+
+
+def _without_places(value: Any) -> Any:
+    """File names only: contents are in the digests, and where a file lay is nobody's."""
+    if isinstance(value, Mapping):
+        return {key: _without_places(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_places(one) for one in value]
+    return value.rsplit("/", 1)[-1] if isinstance(value, str) and value.startswith(("/", "~", "./", "../")) else value
+
+
+def _wishes(list_: takedown.Takedown, documents: int) -> dict[str, Any]:
+    """What the card says of the takedown list."""
+    return {"entries": len(list_), "digest": list_.digest(), "documents": documents} if len(list_) else {}
 
 
 def _tallied(stage: Stage, attributions: Mapping[str, str]) -> dict[str, Any]:
@@ -349,7 +144,7 @@ def _funnel(corpus: Corpus, candidates: Candidates) -> list[dict[str, Any]]:
     from pipelines.corpus import added
 
     rows = []
-    for name in ("documents", "verdicts", "duplicates"):
+    for name in ("documents", *(name for name in DROPS if lineage.wanted(corpus.settings, name))):
         counts = added([getattr(lineage, name)(corpus, crawl.name).finished()["counts"] for crawl in corpus.crawls])
         rows.append(
             {
@@ -360,13 +155,14 @@ def _funnel(corpus: Corpus, candidates: Candidates) -> list[dict[str, Any]]:
                 "errors": counts.get("errors", {}),
             }
         )
-    read, pooled = rows[-1]["kept"], len(candidates.ids)
+    read, kept, gone = rows[-1]["kept"], len(candidates.ids), candidates.num_taken_down
     dropped = {
         "not_embedded_or_pruned": candidates.num_outside,
-        "no_tokens": read - pooled - candidates.num_outside,
+        "taken_down": gone,
+        "no_tokens": read - kept - candidates.num_outside - gone,
     }
     some = {reason: count for reason, count in dropped.items() if count}
-    return [*rows, {"stage": "pools", "read": read, "kept": pooled, "dropped": some, "errors": {}}]
+    return [*rows, {"stage": "pools", "read": read, "kept": kept, "dropped": some, "errors": {}}]
 
 
 def _inputs(corpus: Corpus, stage: Stage) -> dict[str, str]:

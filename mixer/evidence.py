@@ -13,7 +13,7 @@ import numpy as np
 
 from mixer.candidates import Floats
 from mixer.prediction import Fitted
-from mixer.predictor import Rows, cross_validated, rank_correlation
+from mixer.predictors.validation import Rows, cross_validated, rank_correlation
 from mixer.strategy import History
 from mixer.trial import Result, Trial
 from pipelines.errors import TrialError

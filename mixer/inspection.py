@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines import lineage
+from pipelines.columns import DROPS
 from pipelines.corpus import Corpus
 from pipelines.errors import InputError, SettingsError, StoreError
 from pipelines.store import Stage
@@ -13,11 +14,16 @@ CRAWL_STAGES = (
     "documents",
     "edits",
     "signals",
+    "dialects",
+    "embeddings",
+    "scores",
+    "contamination",
     "verdicts",
     "signatures",
     "duplicates",
-    "embeddings",
+    "repeats",
     "fine_clusters",
+    "semantic",
     "tokens",
 )
 CORPUS_STAGES = ("targets", "centroids", "tokenizer", "clusters", "pools", "evaluations")
@@ -148,7 +154,7 @@ def _way(corpus: Corpus, hit: _Hit) -> list[tuple[str, str]]:
                 " that folder and run the stage again"
             )
         told.append((name, _told(corpus, name, rows[0])))
-        if name in ("verdicts", "duplicates") and told[-1][1].startswith("dropped"):
+        if name in DROPS and told[-1][1].startswith("dropped"):
             break
     return told
 
@@ -200,16 +206,32 @@ def _told(corpus: Corpus, name: str, row: dict[str, Any]) -> str:
         return f"{row['language']} ({row['language_score']:.2f}), {row['num_words']} words"
     if name == "verdicts":
         return f"dropped: {row['reason']}" if row["reason"] else "kept"
+    if name == "dialects":
+        return f"{len(row) - 1} signals"
+    if name == "scores":
+        return ", ".join(f"{key} {_plainly(row[key])}" for key in row if key != "id")
+    if name == "contamination":
+        tasks = ", ".join(row["contaminated_by"])
+        return f"shares {row['contaminated_share']:.0%} of an item's n-grams with {tasks}" if tasks else "of no test"
     if name == "signatures":
         return f"{row['num_shingles']} shingles"
     if name == "duplicates":
         keeper = row["duplicate_of"]
         return f"dropped: {row['method']} duplicate of {keeper.hex()}" if keeper else "kept"
+    if name == "repeats":
+        return f"dropped: {row['reason']}" if row["reason"] else "kept"
+    if name == "semantic":
+        keeper = row["semantic_duplicate_of"]
+        return f"dropped: its vector nearly agrees ({row['similarity']:.3f}) with {keeper.hex()}" if keeper else "kept"
     if name == "embeddings":
         return "embedded" if row["embedded"] else "not embedded: behind the coarse gate"
     if name == "tokens":
         return f"{row['num_tokens']} tokens"
     return _cluster(corpus, row["cluster"])
+
+
+def _plainly(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
 
 
 def _cluster(corpus: Corpus, fine: int) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines import lineage
+from pipelines import lineage, takedown
 from pipelines.corpus import Corpus
 from pipelines.digest import versions
 from pipelines.errors import SettingsError, StoreError
@@ -61,6 +61,9 @@ def comparison(corpus: Corpus) -> Stage:
 def dataset(corpus: Corpus) -> Stage:
     """`dataset/<name>/<version>`: the version is the digest of all that went into it."""
     settings = corpus.settings.dataset.model_dump(mode="json", exclude={"name"})
+    wishes = takedown.read(corpus.workspace)
+    if len(wishes):
+        settings["takedown"] = wishes.digest()
     stages = [mixture(corpus), comparison(corpus), lineage.pools(corpus), lineage.clusters(corpus)]
     # Pools hold token ids alone; a shard also has texts, addresses, licences and languages.
     columns = (lineage.documents, lineage.cuts, lineage.signals)

@@ -18,14 +18,17 @@ then says so):
     inputs          {stage address: digest}
     models          {encoder, cluster_scores, tokenizer, language, ...: one line each}
     comparison      {target, metric, tokens, seeds, mixtures: [{name, losses, mean, spread}], verdict}
-    licences        [{source, licence, rows, tokens, attribution}], most tokens first
+    licences        [{source, licence, rows, tokens, attribution}], most tokens first; `licence` is the id of one that
+                    is known, else what was declared
+    tiers           {1 | 2 | 3: {rows, tokens}}: what the licences allow (pipelines/reading/licence_ids.py)
     languages       {code: rows}
+    takedown        {entries, digest, documents}: of the list of what had to be taken out; {} where there is none
     notes           [one sentence]
     digest          sha256 of all the rest, as pipelines.digest.digest_of makes it
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -36,6 +39,7 @@ from mixer.selection import SelectionReport
 from mixer.shards import Layout, ShardFile
 from pipelines.digest import digest_of
 from pipelines.errors import InputError
+from pipelines.reading.licence_ids import tier
 
 VERSION = 1
 NAME = "manifest.json"
@@ -61,7 +65,9 @@ def build(
     models: Mapping[str, str] | None = None,
     comparison: Mapping[str, Any] | None = None,
     licences: Sequence[Mapping[str, Any]] = (),
+    tiers: Mapping[str, Mapping[str, int]] | None = None,
     languages: Mapping[str, int] | None = None,
+    takedown: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> Manifest:
     """The manifest of a written dataset, as plain JSON values."""
@@ -90,7 +96,9 @@ def build(
         "models": dict(models or {}),
         "comparison": dict(comparison) if comparison is not None else None,
         "licences": [dict(row) for row in licences],
+        "tiers": {tier: dict(sums) for tier, sums in (tiers or {}).items()},
         "languages": dict(languages or {}),
+        "takedown": dict(takedown or {}),
         "notes": list(notes),
     }
     return manifest | {"digest": own_digest(manifest)}
@@ -118,19 +126,22 @@ def read(data: bytes) -> Manifest:
 
 
 def tallied(tables: Iterable[pa.Table], attributions: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """`licences` and `languages` of shard tables; `attributions` holds a line for a source that asks for one.
+    """`licences`, `tiers` and `languages` of shards; `attributions` holds a line for a source that asks for one.
 
-    Reads the columns source, licence, language and token_count. Beyond MAX_SOURCES rows, sources without an
+    Reads the columns source, licence, licence_id, language and token_count. Beyond MAX_SOURCES rows, sources without an
     attribution are summed by licence, so that a manifest of the whole web can still be read.
     """
     sources: Counter[tuple[str, str]] = Counter()
     tokens: Counter[tuple[str, str]] = Counter()
     languages: Counter[str] = Counter()
+    tiers: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for table in tables:
-        grouped = table.group_by(["source", "licence"]).aggregate([("token_count", "sum"), ([], "count_all")])
-        for row in grouped.to_pylist():
-            sources[row["source"], row["licence"]] += row["count_all"]
-            tokens[row["source"], row["licence"]] += row["token_count_sum"]
+        grouped = table.group_by(["source", "licence", "licence_id"])
+        for row in grouped.aggregate([("token_count", "sum"), ([], "count_all")]).to_pylist():
+            key = row["source"], row["licence_id"] or row["licence"]
+            sources[key] += row["count_all"]
+            tokens[key] += row["token_count_sum"]
+            tiers[tier(row["licence_id"])].update(rows=row["count_all"], tokens=row["token_count_sum"])
         for row in table.group_by("language").aggregate([([], "count_all")]).to_pylist():
             languages[row["language"]] += row["count_all"]
     ranked = sorted(sources, key=lambda key: (-tokens[key], key))
@@ -147,6 +158,7 @@ def tallied(tables: Iterable[pa.Table], attributions: Mapping[str, str] | None =
             | {"attribution": (attributions or {}).get(source, "")}
             for (source, licence), num_rows, num_tokens in rows
         ],
+        "tiers": {str(number): dict(tiers[number]) for number in sorted(tiers)},
         "languages": dict(sorted(languages.items(), key=lambda pair: (-pair[1], pair[0]))),
     }
 

@@ -1,4 +1,4 @@
-"""What every fitted predictor answers."""
+"""What a predictor is, and what every fitted one answers."""
 
 from typing import NamedTuple, Protocol
 
@@ -20,3 +20,15 @@ class Fitted(Protocol):
     def mean(self, weights: Floats) -> Floats: ...
 
     def predict(self, weights: Floats) -> Prediction: ...
+
+
+class Predictor(Protocol):
+    """(rows, buckets) weights and (rows,) losses, in (round, index) order, to a fitted model.
+
+    A predictor is a frozen record of its settings, so that refitting on folds shares nothing.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def fit(self, weights: Floats, losses: Floats) -> Fitted: ...

@@ -23,12 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixer import baselines, candidates, evidence
+from mixer import candidates, evidence
 from mixer.candidates import Candidates, Floats, Space
-from mixer.climb import Climb, RandomSearch
 from mixer.journal import read, write_whole
-from mixer.predictor import LightGBM
+from mixer.predictors.trees import LightGBM
 from mixer.runs import Objective, Progress, measured, no_progress, results, train_trials
+from mixer.strategies import rules
+from mixer.strategies.climb import Climb
+from mixer.strategies.random_search import RandomSearch
 from mixer.strategy import History, Strategy
 from mixer.trainer import Trainer
 from mixer.trial import Schedule, Trial
@@ -166,8 +168,8 @@ class MixtureSearch:
 
     def train_rules(self, trainer: Trainer, progress: Callable[[Progress], None] = no_progress) -> None:
         """Train the zero-training rules' mixtures, as round 0."""
-        rules = baselines.rules(self.space, self.nearest)
-        self._written(0, lambda: Candidates.unpredicted(np.array(list(rules.values())), tuple(rules)))
+        mixtures = rules.all_of(self.space, self.nearest)
+        self._written(0, lambda: Candidates.unpredicted(np.array(list(mixtures.values())), tuple(mixtures)))
         self.train_round(0, trainer, progress)
 
     def train_random(self, trainer: Trainer, progress: Callable[[Progress], None] = no_progress) -> None:
@@ -190,7 +192,7 @@ class MixtureSearch:
             predicted, spread = (float(values[0]) for values in fitted.predict(weights[np.newaxis]))
         random = RandomSearch(self._start)
         others = {
-            **baselines.rules(self.space, self.nearest),
+            **rules.all_of(self.space, self.nearest),
             random.name: random.recommend(self._random_history()),
         }
         found = Recommendation(

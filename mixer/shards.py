@@ -43,6 +43,7 @@ COLUMNS = pa.schema(
         pa.field("url", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("licence", pa.string(), nullable=False),
+        pa.field("licence_id", pa.string(), nullable=False),
         pa.field("language", pa.string(), nullable=False),
     ]
 )
@@ -254,4 +255,6 @@ def _string_bytes(table: pa.Table) -> int:
 
 def _repetitive(table: pa.Table) -> list[str]:
     """Columns whose values repeat; dictionaries of texts and ids would only grow the file."""
-    return [name for name in ("cluster_id", "source", "licence", "language") if name in table.column_names]
+    return [
+        name for name in ("cluster_id", "source", "licence", "licence_id", "language") if name in table.column_names
+    ]

@@ -11,8 +11,9 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.candidates import Floats
-from mixer.prediction import Fitted
+from mixer.candidates import Floats, Space
+from mixer.prediction import Fitted, Predictor
+from pipelines.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +46,44 @@ class History:
         return History(self.weights[rows], self.losses[rows], self.rounds[rows], tasks)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What the target is made of, for strategies that train nothing.
+
+    counts (buckets,): how many of its documents fall into each bucket. `composition` (topics, buckets): what share
+    of each bucket belongs to each topic; `wanted` (topics,): the same of the target. Both empty where unknown.
+    """
+
+    counts: Floats
+    composition: Floats
+    wanted: Floats
+
+    @classmethod
+    def of_counts(cls, counts: Floats) -> Self:
+        """A target of which only the buckets of its documents are known."""
+        return cls(np.asarray(counts, np.float64), np.empty((0, len(counts))), np.empty(0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Everything a strategy is made from; all strategies of a comparison get the same one.
+
+    start (rows, buckets): mixtures that first rounds take in order. pool (rows, buckets): mixtures that are ranked.
+    `tasks`: the held-out texts whose mean is the objective, for strategies that predict each apart; none: only the
+    objective itself. `predictor`: in the place of the strategy's own. `listed`: only rows of the pool may be
+    recommended, as where a table of finished runs stands for the training.
+    """
+
+    space: Space
+    start: Floats
+    pool: Floats
+    seed: int = 42
+    target: Target | None = None
+    tasks: tuple[str, ...] = ()
+    predictor: Predictor | None = None
+    listed: bool = False
+
+
 class Strategy(Protocol):
     """A way to search. Lower losses are better; weights are rows that sum to 1, within the space's limits."""
 
@@ -62,3 +101,33 @@ class Strategy(Protocol):
     def fit(self, history: History) -> Fitted | None:
         """What it believes of mixtures it has not seen; None where it predicts nothing."""
         ...
+
+
+def first(rows: Floats, n: int) -> Floats:
+    """The first n rows; SettingsError where fewer are drawn."""
+    if n > len(rows):
+        raise SettingsError(f"{n} trials in a round, but {len(rows)} mixtures are drawn for it")
+    return rows[:n]
+
+
+def among(rows: Floats, others: Floats) -> NDArray[np.bool_]:
+    """(rows,) whether each is one of the others, to nine digits: sums of frozen groups differ in the last."""
+    known = {row.tobytes() for row in np.round(others, 9) + 0.0}
+    return np.fromiter((row.tobytes() in known for row in np.round(rows, 9) + 0.0), bool, len(rows))
+
+
+def untried(pool: Floats, history: History, n: int) -> Floats:
+    """The pool without what the history holds; SettingsError where fewer than n are left."""
+    rows = pool[~among(pool, history.weights)]
+    if n > len(rows):
+        raise SettingsError(f"{n} trials in a round, but {len(rows)} candidates untried; raise search.candidates")
+    return rows
+
+
+def per_task(history: History, tasks: tuple[str, ...]) -> list[Floats]:
+    """Losses of each task, or the objective alone where none are named; SettingsError for one without a loss."""
+    missing = [name for name in tasks if name not in history.tasks]
+    if missing:
+        known = ", ".join(history.tasks) or "none"
+        raise SettingsError(f"no loss named {', '.join(missing)} in the trials; there are: {known}")
+    return [history.tasks[name] for name in tasks] or [history.losses]

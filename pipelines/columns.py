@@ -25,7 +25,7 @@ DROPS = {
     "verdicts": "reason",
     "duplicates": "duplicate_of",
     "repeats": "reason",
-    "semantic": "duplicate_of",
+    "semantic": "semantic_duplicate_of",
 }
 
 
@@ -52,14 +52,19 @@ class RowMap:
         return table.num_rows, peak_memory()
 
 
+def columns_of(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """Columns by name."""
+    return dict(zip(table.column_names, table.columns, strict=True))
+
+
 def parts_of(corpus: Corpus, crawl: str) -> list[str]:
     """Names of the crawl's parts, those of its documents."""
     return [part["part"] for part in lineage.documents(corpus, crawl).finished()["parts"]]
 
 
-def dropping(corpus: Corpus, crawl: str, *, semantic: bool = True) -> dict[str, tuple[Stage, tuple[str, ...]]]:
-    """The stages that drop rows of a crawl, as inputs; without `semantic`, those before the clusters."""
-    stages = lineage.dropping(corpus, crawl, semantic=semantic)
+def dropping(corpus: Corpus, crawl: str, *, clustered: bool = True) -> dict[str, tuple[Stage, tuple[str, ...]]]:
+    """The stages that drop rows of a crawl, as inputs; without `clustered`, those before the clusters."""
+    stages = lineage.dropping(corpus, crawl, clustered=clustered)
     return {stage.recipe.stage: (stage, (DROPS[stage.recipe.stage],)) for stage in stages}
 
 

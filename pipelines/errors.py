@@ -39,3 +39,7 @@ class DropRecord(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class ContaminationError(SirdarError):
+    """A dataset holds items of tests that it must not hold."""

@@ -55,7 +55,7 @@ def _fit_centroids(corpus: Corpus, folder: Path) -> dict[str, Any]:
 
     settings = corpus.settings.clusters
     keys, vectors, documents = np.empty(0, ID_WORDS), None, 0
-    for rows in kept_parts(corpus, corpus.fit_crawls, {"embeddings": ("embedded", "vector")}, semantic=False):
+    for rows in kept_parts(corpus, corpus.fit_crawls, {"embeddings": ("embedded", "vector")}, clustered=False):
         mine = rows.filter(rows["embedded"])
         documents += mine.num_rows
         new = np.frombuffer(b"".join(mine["id"].to_pylist()), ID_WORDS)
@@ -112,7 +112,7 @@ def _kept_texts(corpus: Corpus, limit: int) -> Iterator[str]:
     """Kept texts, part by part, up to `limit` bytes."""
     from pipelines.edits import spans as edits
 
-    for rows in kept_parts(corpus, corpus.fit_crawls, {"documents": ("text",), "cuts": ("edits",)}, semantic=False):
+    for rows in kept_parts(corpus, corpus.fit_crawls, {"documents": ("text",), "cuts": ("edits",)}, clustered=False):
         for text in edits.texts_after(rows["text"].to_pylist(), rows["edits"]):
             limit -= len(text.encode())
             if limit < 0:
@@ -184,7 +184,7 @@ def _fine_scores(corpus: Corpus, num_centroids: int) -> tuple[np.ndarray, np.nda
 
 def _scored_parts(corpus: Corpus) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(fine cluster, scores) of kept documents: of each classifier, or the one from the signals."""
-    from pipelines.quality import scores as scoring
+    from pipelines.classifiers import scores as scoring
 
     paths = corpus.settings.clusters.scores
     wanted: dict[str, tuple[str, ...]] = {"fine_clusters": ("cluster",)}
@@ -267,11 +267,11 @@ def read_clusters(corpus: Corpus) -> tuple[pa.Table, np.ndarray]:
 
 
 def kept_parts(
-    corpus: Corpus, crawls: Sequence[str], columns: Mapping[str, tuple[str, ...]], *, semantic: bool = True
+    corpus: Corpus, crawls: Sequence[str], columns: Mapping[str, tuple[str, ...]], *, clustered: bool = True
 ) -> Iterator[pa.Table]:
     """The kept rows of each part of the crawls, with `columns` {stage: names} side by side and the id."""
     for crawl in crawls:
-        drops = dropping(corpus, crawl, semantic=semantic)
+        drops = dropping(corpus, crawl, clustered=clustered)
         stages = {name: getattr(lineage, name)(corpus, crawl) for name in columns}
         for part in parts_of(corpus, crawl):
             tables = {name: stages[name].read(part, ("id", *columns[name])) for name in columns}

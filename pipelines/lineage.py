@@ -6,6 +6,7 @@ everything fitted or pooled) depends on the input's *content*.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,28 @@ from typing import Any
 from pipelines.corpus import Corpus
 from pipelines.digest import file_digest, versions
 from pipelines.errors import SettingsError, StoreError
+from pipelines.quality import rules
 from pipelines.settings import Settings
 from pipelines.store import Recipe, Stage
 from pipelines.text.language import CARRIED
 
 # Raised by hand whenever the same input and settings give another output; tests/test_golden.py notices.
 VERSIONS = {
-    "documents": 1,
-    "edits": 1,
-    "signals": 1,
-    "verdicts": 1,
-    "signatures": 1,
-    "targets": 2,
-    "duplicates": 2,
+    "documents": 2,
+    "edits": 2,
+    "signals": 2,
+    "dialects": 1,
+    "scores": 1,
+    "contamination": 1,
+    "verdicts": 2,
+    "signatures": 2,
+    "targets": 3,
+    "duplicates": 3,
+    "repeats": 1,
     "embeddings": 1,
     "centroids": 1,
     "fine_clusters": 1,
+    "semantic": 1,
     "tokenizer": 1,
     "tokens": 1,
     "clusters": 1,
@@ -38,7 +45,13 @@ VERSIONS = {
 
 
 # Stages that are there only where the settings ask for them.
-OPTIONAL: dict[str, Callable[[Settings], bool]] = {}
+OPTIONAL: dict[str, Callable[[Settings], bool]] = {
+    "dialects": lambda settings: bool(dialects_of(settings)),
+    "scores": lambda settings: bool(settings.scores),
+    "contamination": lambda settings: bool(settings.decontamination.sets),
+    "repeats": lambda settings: bool(settings.repeats.units),
+    "semantic": lambda settings: settings.semantic.threshold > 0,
+}
 
 
 def wanted(settings: Settings, name: str) -> bool:
@@ -65,13 +78,15 @@ def remembered(address: Address) -> Address:
 @remembered
 def documents(corpus: Corpus, crawl: str) -> Stage:
     settings = corpus.settings.ingest.model_dump(mode="json")
-    return _stage(corpus, "documents", crawl, settings, versions("resiliparse", "fastwarc"))
+    extractor = ["trafilatura"] if settings["extractor"] == "trafilatura" else []
+    return _stage(corpus, "documents", crawl, settings, versions("resiliparse", "fastwarc", *extractor))
 
 
 @remembered
 def edits(corpus: Corpus, crawl: str) -> Stage:
-    settings = corpus.settings.edits.model_dump(mode="json")
-    return _stage(corpus, "edits", crawl, settings, inputs=[documents(corpus, crawl)])
+    given = corpus.settings.edits
+    libraries = versions("ftfy") if given.mojibake else {}
+    return _stage(corpus, "edits", crawl, given.model_dump(mode="json"), libraries, [documents(corpus, crawl)])
 
 
 @remembered
@@ -84,9 +99,79 @@ def signals(corpus: Corpus, crawl: str) -> Stage:
 
 
 @remembered
+def dialects(corpus: Corpus, crawl: str) -> Stage:
+    """A stage of its own, so that another preset adds columns and computes no signal again."""
+    return dialects_stage(corpus, crawl, dialects_of(corpus.settings))
+
+
+def dialects_stage(corpus: Corpus, crawl: str, names: Mapping[str, Any]) -> Stage:
+    """That of some dialects, with their versions."""
+    return _stage(corpus, "dialects", crawl, dict(names), inputs=[documents(corpus, crawl)])
+
+
+def dialects_of(settings: Settings) -> dict[str, Any]:
+    """The dialects that the preset reads, with their versions."""
+    from pipelines.quality import dialects as columns
+
+    return dict(columns.needed(rules.columns(settings.quality)))
+
+
+@remembered
+def scores(corpus: Corpus, crawl: str) -> Stage:
+    """Of texts and, for linear heads, of vectors; the limits are the verdicts'."""
+    from pipelines.classifiers.scores import fingerprint
+
+    given = corpus.settings.scores
+    settings: dict[str, Any] = {one.name: one.model_dump(mode="json", include={"kind", "label"}) for one in given}
+    inputs = [documents(corpus, crawl)]
+    if any(one.kind == "linear" for one in given):
+        inputs.append(embeddings(corpus, crawl))
+    libraries = versions("fasttext-predict") if any(one.kind != "linear" for one in given) else {}
+    return _stage(corpus, "scores", crawl, {**settings, "files": fingerprint(given)}, libraries, inputs)
+
+
+@remembered
+def contamination(corpus: Corpus, crawl: str) -> Stage:
+    """Columns of evidence; what of it drops a document is the verdicts'."""
+    from pipelines.contamination.evaluations import fingerprint
+
+    given = corpus.settings.decontamination
+    settings = given.model_dump(mode="json", exclude={"sets", "min_share", "action"})
+    settings["sets"] = {one.name: list(one.fields) for one in given.sets}
+    settings["files"] = fingerprint(given)
+    return _stage(corpus, "contamination", crawl, settings, inputs=[documents(corpus, crawl)])
+
+
+@remembered
 def verdicts(corpus: Corpus, crawl: str) -> Stage:
-    settings = corpus.settings.quality.model_dump(mode="json")
-    return _stage(corpus, "verdicts", crawl, settings, inputs=[signals(corpus, crawl)])
+    """Of whatever the settings judge by: a changed limit reads columns and no text."""
+    given = corpus.settings
+    settings = {**rules.described(given.quality), **_url_settings(given)}
+    inputs = [signals(corpus, crawl)]
+    if settings.get("urls"):
+        inputs.append(documents(corpus, crawl))
+    if given.scores:
+        settings["scores"] = {one.name: [one.min, one.max] for one in given.scores}
+    if given.decontamination.sets:
+        settings["decontamination"] = given.decontamination.model_dump(mode="json", include={"min_share", "action"})
+    inputs += [
+        address(corpus, crawl) for address in (dialects, scores, contamination) if wanted(given, address.__name__)
+    ]
+    return _stage(corpus, "verdicts", crawl, settings, inputs=inputs)
+
+
+def _url_settings(settings: Settings) -> dict[str, Any]:
+    """Block lists by content, and whether opt-outs count; nothing where neither is asked for."""
+    from pipelines.reading.block_lists import list_files
+
+    asked: dict[str, Any] = {
+        kind: [file_digest(file) for file in files] for kind, files in list_files(settings.urls).items() if files
+    }
+    if settings.urls.soft_words:
+        asked["min_soft_words"] = settings.urls.min_soft_words
+    if settings.urls.drop_opt_outs:
+        asked["drop_opt_outs"] = True
+    return {"urls": asked} if asked else {}
 
 
 @remembered
@@ -110,18 +195,30 @@ def duplicates(corpus: Corpus, crawl: str) -> Stage:
     inputs = [signatures(corpus, crawl), verdicts(corpus, crawl), targets(corpus)]
     if order:
         inputs.append(duplicates(corpus, corpus.crawls[order - 1].name))
-    settings = {"min_jaccard": corpus.settings.duplicates.min_jaccard, "ngram": corpus.settings.duplicates.ngram}
+    scheme = _signature_settings(corpus)
+    settings = {"min_jaccard": corpus.settings.duplicates.min_jaccard, "ngram": scheme["ngram"], "unit": scheme["unit"]}
     return _whole(corpus, "duplicates", crawl, settings, inputs=inputs)
 
 
 def cuts(corpus: Corpus, crawl: str) -> Stage:
-    """The last stage of edits: what readers of the final text apply."""
-    return edits(corpus, crawl)
+    """The last stage of edits: what readers of the final text apply. That of repeats holds the edits too."""
+    return repeats(corpus, crawl) if wanted(corpus.settings, "repeats") else edits(corpus, crawl)
 
 
-def dropping(corpus: Corpus, crawl: str, *, semantic: bool = True) -> list[Stage]:
-    """The stages that say which rows go; without `semantic`, those that need no clusters."""
-    return [verdicts(corpus, crawl), duplicates(corpus, crawl)]
+def dropping(corpus: Corpus, crawl: str, *, clustered: bool = True) -> list[Stage]:
+    """The stages that say which rows go; without `clustered`, those that need no clusters."""
+    later = [repeats, semantic] if clustered else [repeats]
+    asked = [address(corpus, crawl) for address in later if wanted(corpus.settings, address.__name__)]
+    return [verdicts(corpus, crawl), duplicates(corpus, crawl), *asked]
+
+
+def repeats(corpus: Corpus, crawl: str) -> Stage:
+    """Of rows that verdicts and duplicates keep. The crawl before stands for all before it, as in `duplicates`."""
+    order = corpus.crawl(crawl).order
+    inputs = [documents(corpus, crawl), edits(corpus, crawl), verdicts(corpus, crawl), duplicates(corpus, crawl)]
+    if order:
+        inputs.append(repeats(corpus, corpus.crawls[order - 1].name))
+    return _whole(corpus, "repeats", crawl, corpus.settings.repeats.model_dump(mode="json"), inputs=inputs)
 
 
 @remembered
@@ -141,7 +238,7 @@ def centroids(corpus: Corpus) -> Stage:
     inputs = [
         stage
         for crawl in corpus.fit_crawls
-        for stage in (embeddings(corpus, crawl), *dropping(corpus, crawl, semantic=False))
+        for stage in (embeddings(corpus, crawl), *dropping(corpus, crawl, clustered=False))
     ]
     return _whole(corpus, "centroids", "", settings, {"k-means": kmeans_library()}, inputs)
 
@@ -156,6 +253,15 @@ def fine_clusters(corpus: Corpus, crawl: str) -> Stage:
     )
 
 
+def semantic(corpus: Corpus, crawl: str) -> Stage:
+    """Of rows that are kept and no duplicates. The crawl before stands for all before it."""
+    order = corpus.crawl(crawl).order
+    inputs = [address(corpus, crawl) for address in (embeddings, fine_clusters, verdicts, duplicates)]
+    if order:
+        inputs.append(semantic(corpus, corpus.crawls[order - 1].name))
+    return _whole(corpus, "semantic", crawl, corpus.settings.semantic.model_dump(mode="json"), inputs=inputs)
+
+
 def tokenizer(corpus: Corpus) -> Stage:
     settings = corpus.settings.tokens.model_dump(mode="json", include={"tokenizer", "vocabulary", "sample_bytes"})
     if settings["tokenizer"] != "bpe":
@@ -163,7 +269,7 @@ def tokenizer(corpus: Corpus) -> Stage:
     inputs = [
         stage
         for crawl in corpus.fit_crawls
-        for stage in (documents(corpus, crawl), cuts(corpus, crawl), *dropping(corpus, crawl, semantic=False))
+        for stage in (documents(corpus, crawl), cuts(corpus, crawl), *dropping(corpus, crawl, clustered=False))
     ]
     return _whole(corpus, "tokenizer", "", settings, versions("tokenizers"), inputs)
 
@@ -238,7 +344,9 @@ def _file(path: str, setting: str) -> str:
 
 
 def _signature_settings(corpus: Corpus) -> dict[str, Any]:
-    return corpus.settings.duplicates.model_dump(mode="json", include={"bands", "rows", "ngram", "seed"})
+    from pipelines.duplicates.schemes import scheme_of
+
+    return asdict(scheme_of(corpus.settings.duplicates))
 
 
 def _stage(

@@ -9,7 +9,7 @@ import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,8 +28,23 @@ class Ingest(Section):
     max_record_bytes: int = Field(64 << 20, gt=0, description="largest decompressed record; more is rejected")
     part_bytes: int = Field(64 << 20, gt=0, description="a part closes at this much text")
     part_rows: int = Field(50_000, gt=0, description="a part closes at this many rows")
+    extractor: Literal["resiliparse", "trafilatura"] = Field(
+        "resiliparse", description="HTML to text; `trafilatura` is slower and needs the extra of that name"
+    )
     main_content: bool = Field(True, description="keep a page's main content only, not menus and footers")
     sample: float = Field(1.0, gt=0.0, le=1.0, description="share of documents taken, by id, so always the same ones")
+
+
+class Urls(Section):
+    """Which addresses and which wishes of their owners keep a page out; a change recomputes verdicts only."""
+
+    domains: tuple[str, ...] = Field((), description="lists of registered domains and hosts: files, UT1-like folders")
+    urls: tuple[str, ...] = Field((), description="lists of exact addresses")
+    hard_words: tuple[str, ...] = Field((), description="lists of words of which one in an address is enough")
+    soft_words: tuple[str, ...] = Field((), description="lists of words that are enough together")
+    min_soft_words: int = Field(2, gt=0, description="different soft words that are enough")
+    subwords: tuple[str, ...] = Field((), description="lists of letters in a row that may stand inside words")
+    drop_opt_outs: bool = Field(False, description="drop pages that reserve text mining or training (TDMRep, noai)")
 
 
 class Language(Section):
@@ -39,38 +54,21 @@ class Language(Section):
 
 
 class Quality(Section):
-    """Thresholds over raw signals; a changed one recomputes verdicts, never signals."""
+    """Rules over raw signals (pipelines/quality/rules.py); a changed one recomputes verdicts, never signals."""
 
-    rules: tuple[str, ...] = Field(
-        ("gopher_repetition", "gopher_quality", "c4", "fineweb"), description="rule groups, in the order they judge"
-    )
+    preset: str = Field("fineweb", description="its rules, in its order: a file of pipelines/quality/presets")
     languages: tuple[str, ...] = Field(("en",), description="languages kept; empty keeps all")
     min_language_score: float = Field(0.65, ge=0, le=1, description="confidence of the language identification")
-    min_words: int = Field(50, ge=0, description="non-symbol words")
-    max_words: int = Field(100_000, gt=0, description="non-symbol words")
-    min_mean_word_length: float = Field(3.0, ge=0, description="characters, non-symbol words")
-    max_mean_word_length: float = Field(10.0, gt=0, description="characters, non-symbol words")
-    max_symbol_ratio: float = Field(0.1, ge=0, description="hashes, and ellipses, per word")
-    max_bullet_lines: float = Field(0.9, ge=0, le=1, description="share of lines that start with a bullet")
-    max_ellipsis_lines: float = Field(0.3, ge=0, le=1, description="share of lines that end in an ellipsis")
-    min_alpha_words: float = Field(0.8, ge=0, le=1, description="share of words with a letter")
-    min_stop_words: int = Field(2, ge=0, description="distinct stop words")
-    stop_words: Literal["english", "per_language"] = Field("english", description="which list of stop words counts")
-    max_dup_paragraphs: float = Field(0.30, ge=0, le=1, description="share of paragraphs that repeat an earlier one")
-    max_dup_paragraph_chars: float = Field(0.20, ge=0, le=1, description="their share of the characters")
-    max_dup_lines: float = Field(0.30, ge=0, le=1, description="share of lines that repeat an earlier one")
-    max_dup_line_chars: float = Field(0.20, ge=0, le=1, description="their share of the characters")
-    max_top_ngrams: tuple[float, float, float] = Field(
-        (0.20, 0.18, 0.16), description="characters in the commonest 2-, 3- and 4-gram"
-    )
-    max_dup_ngrams: tuple[float, float, float, float, float, float] = Field(
-        (0.15, 0.14, 0.13, 0.12, 0.11, 0.10), description="characters in repeated 5- to 10-grams"
-    )
-    min_sentences: int = Field(5, ge=0, description="sentences left after C4's line edits")
-    min_line_punctuation: float = Field(0.12, ge=0, le=1, description="share of lines that end in a terminal mark")
-    max_short_lines: float = Field(0.67, ge=0, le=1, description="share of lines of at most 30 characters")
-    max_dup_chars: float = Field(0.01, ge=0, le=1, description="characters in repeated lines")
-    max_list_ratio: float = Field(0.3, ge=0, description="newlines per word")
+    limits: dict[str, float] = Field({}, description="limits instead of the preset's, by reason")
+    limits_of: dict[str, dict[str, float]] = Field({}, description="limits for one language, by its code and by reason")
+    without: tuple[str, ...] = Field((), description="reasons that are not asked")
+
+    @model_validator(mode="after")
+    def _rules_exist(self) -> Self:
+        from pipelines.quality.rules import rules
+
+        rules(self)
+        return self
 
 
 class Edits(Section):
@@ -80,16 +78,51 @@ class Edits(Section):
     c4_end_mark: bool = Field(False, description="C4's terminal punctuation rule; FineWeb found it cuts too much")
     min_line_words: int = Field(3, ge=0, description="lines with fewer words are cut")
     max_word_chars: int = Field(1000, gt=0, description="lines with a longer word are cut")
+    dclm_lines: bool = Field(False, description="cut the lines that DCLM drops (capitals, numbers, counters, one word)")
+    mojibake: bool = Field(False, description="repair text that was decoded with the wrong charset (ftfy)")
+    symbol_lines: bool = Field(False, description="cut lines without a letter or number")
+    emails: bool = Field(True, description="replace e-mail addresses by ones at example domains")
+    ip_addresses: bool = Field(True, description="replace public IP addresses by documentation addresses")
+    phone_numbers: bool = Field(False, description="replace telephone numbers by ones kept for fiction")
 
 
 class Duplicates(Section):
     """Exact and near duplicates within a crawl and against all crawls before it."""
 
-    bands: int = Field(14, gt=0, description="LSH bands")
-    rows: int = Field(8, gt=0, description="MinHash values in a band")
-    ngram: int = Field(5, gt=0, description="words in a shingle")
+    scheme: str = Field("", description="bands, rows and shingles as published under this name; empty: those below")
+    threshold: float = Field(0.0, ge=0, lt=1, description="similarity that chooses bands and rows; 0: those below")
+    num_functions: int = Field(128, gt=1, description="of MinHash, at most, with `threshold`")
+    bands: int = Field(20, gt=0, description="LSH bands; generous, since every pair is verified")
+    rows: int = Field(5, gt=0, description="MinHash values in a band")
+    ngram: int = Field(5, gt=0, description="words or characters in a shingle")
+    unit: Literal["words", "chars"] = Field("words", description="what a shingle is made of")
     min_jaccard: float = Field(0.7, ge=0, le=1, description="candidate pairs below this exact similarity are no pairs")
     seed: int = Field(1, description="of the permutations")
+    max_group: int = Field(0, ge=0, description="a group of more rows is reported; 0: none is")
+    max_source_loss: float = Field(0.9, ge=0, le=1, description="a source that loses a larger share is reported")
+    min_source_documents: int = Field(100, gt=0, description="smaller sources are not")
+
+
+class Semantic(Section):
+    """Semantic duplicates: documents of a fine cluster whose vectors nearly agree (SemDeDup)."""
+
+    threshold: float = Field(0.0, ge=0, le=1, description="cosine similarity from which a pair is one; 0: off")
+    keep: Literal["hard", "easy", "random"] = Field(
+        "hard", description="the one farthest from its centroid, the nearest, or one by its id"
+    )
+
+
+class Repeats(Section):
+    """Text that an earlier document holds too, cut from the later ones."""
+
+    units: tuple[Literal["lines", "paragraphs", "sentences", "spans"], ...] = Field(
+        (), description="what is cut where it repeats; empty: nothing"
+    )
+    min_words: int = Field(5, ge=1, description="lines, paragraphs and sentences in a row of fewer words stay")
+    sentences: int = Field(3, gt=0, description="sentences in a row that are compared at once")
+    span_words: int = Field(50, ge=20, description="words in a row that make a repeated span")
+    min_doc_words: int = Field(50, ge=0, description="a document of which fewer words are left is dropped")
+    min_doc_sentences: int = Field(3, ge=0, description="a document of which fewer sentences are left is dropped")
 
 
 class Embeddings(Section):
@@ -136,6 +169,61 @@ class Target(Section):
 
     name: str = Field(min_length=1, pattern=r"^[a-z0-9_-]+$", description="short name")
     path: str = Field(min_length=1, description="JSONL file, maybe compressed")
+
+
+class Score(Section):
+    """A classifier of documents: a column of its values, and the limits between which documents stay."""
+
+    name: str = Field(min_length=1, pattern=r"^[a-z0-9_]+$", description="of the column; the reason is score_<name>")
+    path: str = Field(min_length=1, description="the model's file")
+    kind: Literal["fasttext", "climb", "linear"] = Field(
+        "fasttext", description="`climb`: NVIDIA's, with their spelling of text; `linear`: on the embeddings"
+    )
+    label: str = Field("", description="whose probability it is; empty: the number in the likeliest label")
+    min: float | None = Field(None, description="documents below it are dropped")
+    max: float | None = Field(None, description="documents above it are dropped")
+
+    @model_validator(mode="after")
+    def _limits_fit(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"scores.{self.name}: min = {self.min} is above max = {self.max}, so nothing would stay")
+        return self
+
+
+class EvalSet(Section):
+    """A test that the dataset must not hold: JSONL, one item a line."""
+
+    name: str = Field(min_length=1, pattern=r"^[a-z0-9_-]+$", description="of the task")
+    path: str = Field(min_length=1, description="JSONL file, maybe compressed")
+    fields: tuple[str, ...] = Field(
+        ("text", "question", "choices", "continuation", "answer"),
+        min_length=1,
+        description="read in this order; of a list, the entry that a whole number in `answer` points at",
+    )
+
+
+class Decontamination(Section):
+    """Word n-grams that documents share with tests."""
+
+    sets: tuple[EvalSet, ...] = Field((), description="the tests")
+    ngram: int = Field(13, ge=4, le=64, description="words that an item and a document share in a row")
+    short_ngram: int = Field(8, ge=4, le=64, description="for items of fewer words than `ngram`")
+    min_words: int = Field(5, ge=4, description="items of fewer words than `short_ngram` count whole, down to this")
+    max_contexts: int = Field(10, ge=0, description="an n-gram with more neighbours in the tests is left out; 0: none")
+    min_share: float = Field(0.0, ge=0, le=1, description="share of an item's n-grams that contaminates; 0: one n-gram")
+    action: Literal["report", "drop"] = Field("drop", description="what becomes of contaminated documents")
+
+    @model_validator(mode="after")
+    def _sizes_and_names_fit(self) -> Self:
+        if not self.min_words <= self.short_ngram <= self.ngram:
+            raise ValueError(
+                f"decontamination: min_words ({self.min_words}) <= short_ngram ({self.short_ngram}) <= "
+                f"ngram ({self.ngram}) must hold"
+            )
+        names = [one.name for one in self.sets]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two of decontamination.sets share a name: {', '.join(names)}")
+        return self
 
 
 class Proxy(Section):
@@ -202,11 +290,16 @@ class Engine(Section):
 class Settings(Section):
     preset: str = Field("laptop", description="the preset that these settings start from")
     ingest: Ingest = Ingest()
+    urls: Urls = Urls()
     language: Language = Language()
     quality: Quality = Quality()
     edits: Edits = Edits()
     duplicates: Duplicates = Duplicates()
+    repeats: Repeats = Repeats()
+    semantic: Semantic = Semantic()
     embeddings: Embeddings = Embeddings()
+    scores: tuple[Score, ...] = ()
+    decontamination: Decontamination = Decontamination()
     clusters: Clusters = Clusters()
     tokens: Tokens = Tokens()
     targets: tuple[Target, ...] = ()
@@ -217,6 +310,9 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
+        columns = [score.name for score in self.scores]
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"two scores share a name: {', '.join(columns)}")
         names = [target.name for target in self.targets]
         if len(set(names)) < len(names):
             raise ValueError(f"two targets share a name: {', '.join(names)}")
@@ -267,6 +363,20 @@ def validated(values: Mapping[str, Any]) -> Settings:
         raise SettingsError("; ".join(_told(problem) for problem in error.errors())) from None
 
 
+S = TypeVar("S", bound=Section)
+
+
+def changed(section: S, changes: Sequence[str]) -> S:
+    """A section with `key=value` changes; SettingsError for an unknown key or a value that does not fit."""
+    values = section.model_dump()
+    for change in changes:
+        values = _merge(values, _parsed(change))
+    try:
+        return type(section).model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_told(problem) for problem in error.errors())) from None
+
+
 def dumped(settings: Settings) -> dict[str, Any]:
     """Plain values, as they travel with every output."""
     return settings.model_dump(mode="json")
@@ -279,11 +389,22 @@ def explained(settings: Settings) -> Iterator[tuple[str, Any, str]]:
         if isinstance(section, Section):
             for key, field in type(section).model_fields.items():
                 yield f"{name}.{key}", getattr(section, key), field.description or key.replace("_", " ")
-        elif name == "targets":
-            for target in settings.targets:
-                yield f"targets.{target.name}", target.path, (Target.__doc__ or "").strip()
+            if isinstance(section, Quality):
+                yield from _limits(section)
+        elif name in ("targets", "scores"):
+            for one in section:
+                yield f"{name}.{one.name}", one.path, (type(one).__doc__ or "").strip()
         else:
             yield name, section, info.description or ""
+
+
+def _limits(quality: Quality) -> Iterator[tuple[str, Any, str]]:
+    from pipelines.quality.rules import rules
+
+    for rule in rules(quality):
+        if rule.reason != "language_score":
+            side = "at least" if rule.least else "at most"
+            yield f"quality.limits.{rule.reason}", rule.limit, f"{rule.signal}, {side}"
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -298,7 +419,7 @@ def _toml(path: Path) -> dict[str, Any]:
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+        if value and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):  # {} takes all away
             merged[key] = _merge(merged[key], value)
         else:
             merged[key] = value
@@ -310,7 +431,7 @@ def _parsed(change: str) -> dict[str, Any]:
     key, equals, text = change.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):
-        raise SettingsError(f"--set {change!r}: write section.key=value, e.g. --set quality.min_words=20")
+        raise SettingsError(f"--set {change!r}: write section.key=value, e.g. --set quality.limits.gopher_short_doc=20")
     try:
         value: Any = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipelines import lineage
 from pipelines.corpus import Corpus, Report
 from pipelines.duplicates import minhash
+from pipelines.duplicates.schemes import scheme_of
 from pipelines.errors import InputError
 from pipelines.records import ID, document_id
 from pipelines.store import part_name
@@ -61,7 +62,8 @@ def _target_table(name: str, path: Path, settings: Any) -> tuple[pa.Table, dict[
             f"{path}: all {len(rows)} documents of target {name!r} fall, by text, into its {split[0]} half; add some"
         )
     ids, texts, groups = zip(*rows.values(), strict=True)
-    table = minhash.signatures(texts, settings)
+    scheme = scheme_of(settings)
+    table = minhash.signatures(pa.array(texts, pa.large_string()), scheme)
     for column, values in (("text", texts), ("group", groups), ("split", split)):
         table = table.append_column(column, pa.array(values, pa.string()))
     table = table.append_column("target", pa.array([name] * len(rows), pa.string()))

@@ -22,7 +22,7 @@ from typing import Any
 from made_warc import record
 from tiny import random_encoder
 
-from mixer.job import planned
+from mixer.job import STEPS, planned
 from pipelines.corpus import Corpus, Report, choose, keep, opened
 from pipelines.crawls import register
 from pipelines.digest import digest_of
@@ -157,9 +157,9 @@ CHANGES = (
     "ingest.max_record_bytes=20000",
     "quality.languages=['en', 'es']",
     "quality.min_language_score=0.4",
-    "quality.stop_words='per_language'",
-    "quality.min_words=25",
-    "quality.min_sentences=3",
+    "quality.preset='multilingual'",
+    "quality.limits.gopher_short_doc=25",
+    "quality.limits.too_few_sentences=3",
     "clusters.k_init=12",
     "clusters.merge='count'",
     "clusters.k=4",
@@ -179,10 +179,7 @@ CHANGES = (
     "dataset.shard_bytes=20000",
 )
 
-CORPUS_STAGES = (
-    "targets", "documents", "edits", "signals", "verdicts", "signatures", "duplicates", "embeddings", "centroids",
-    "fine_clusters", "tokenizer", "tokens", "clusters", "pools", "evaluations",
-)  # fmt: skip
+CORPUS_STAGES = tuple(step.name for step in STEPS if step.module.startswith("pipelines."))
 
 
 # ---------------------------------------------------------------------------------------------------------

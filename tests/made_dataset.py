@@ -30,6 +30,7 @@ def documents(num: int, *, clusters: int = 3, name: str = "d") -> pa.Table:
         "url": [f"http://{name}.example/{k}" for k in range(num)],
         "source": [f"{name}{k % 2}.example" for k in range(num)],
         "licence": ["CC BY-SA 4.0" if k % 2 else "" for k in range(num)],
+        "licence_id": ["CC-BY-SA-4.0" if k % 2 else "" for k in range(num)],
         "language": ["en" if k % 3 else "fr" for k in range(num)],
     }
     return pa.table(values, schema=COLUMNS)

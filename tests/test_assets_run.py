@@ -200,7 +200,7 @@ def bare(tmp_path: Path, corpus: Corpus) -> Path:
 def test_a_blocking_claim_stops_what_comes_after(bare: Path) -> None:
     """Rules that keep nothing: the verdicts are there, the duplicates are never looked for."""
     workspace = Workspace(str(bare))
-    keep(workspace, choose(workspace, None, preset=None, changes=["quality.min_words=90000"]))
+    keep(workspace, choose(workspace, None, preset=None, changes=["quality.limits.gopher_short_doc=90000"]))
     heard = Heard()
     with pytest.raises(SirdarError, match="verdicts: keeps_plausible_share"):
         run.materialise(str(bare), heard)

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mixer import baselines
 from mixer.candidates import GRID, Candidates, Space, capped, pool, read, start, write
+from mixer.strategies import rules
 from pipelines.errors import SettingsError, StoreError
 
 COUNTS = [5, 10, 20, 40, 80, 160, 320, 365]
@@ -45,7 +45,7 @@ def test_capped_rows_keep_every_rule(data):
 def test_capped_uniform_is_unimax():
     # The figures of the unimax-sampling package: Swedish, Finnish, Estonian, Icelandic, Faroese; 250e9, N = 4.
     sizes = [179955884499, 184595788282, 42541080893, 10027573389, 549707867]
-    found = baselines.uniform(Space.of(sizes, budget_tokens=250_000_000_000, max_epochs=4))
+    found = rules.uniform(Space.of(sizes, budget_tokens=250_000_000_000, max_epochs=4))
     assert np.allclose(found, [0.276921, 0.276921, 0.276921, 0.160441, 0.008795], atol=1e-6)
 
 
@@ -124,22 +124,22 @@ def test_candidates_file_round_trip_and_refusal(tmp_path):
 
 
 def test_rules():
-    found = baselines.rules(space([10, 40, 50]), [3, 0, 1])
+    found = rules.all_of(space([10, 40, 50]), [3, 0, 1])
     assert found["natural"] == pytest.approx([0.1, 0.4, 0.5])
     assert found["uniform"] == pytest.approx([1 / 3] * 3)
     assert found["nearest"] == pytest.approx([0.75, 0, 0.25])
     assert found["entropy"] == pytest.approx(np.sqrt([10, 40, 50]) / np.sqrt([10, 40, 50]).sum())
-    capped_nearest = baselines.nearest(space([10, 40, 50], budget=100, max_epochs=2), [3, 0, 1])
+    capped_nearest = rules.nearest(space([10, 40, 50], budget=100, max_epochs=2), [3, 0, 1])
     assert capped_nearest == pytest.approx([0.2, 0, 0.8])
     with pytest.raises(SettingsError, match="some must be positive"):
-        baselines.nearest(space([10, 40, 50]), [0, 0, 0])
+        rules.nearest(space([10, 40, 50]), [0, 0, 0])
     with pytest.raises(SettingsError, match="2 counts for 3 clusters"):
-        baselines.nearest(space([10, 40, 50]), [1, 1])
+        rules.nearest(space([10, 40, 50]), [1, 1])
 
 
 def test_entropy_lies_between_natural_and_uniform_as_defined():
     shares = space().shares
-    found = baselines.entropy(space())
+    found = rules.entropy(space())
 
     def cost(weights):
         return (weights * np.log(weights / shares)).sum() + (weights * np.log(weights * len(weights))).sum()
@@ -151,4 +151,4 @@ def test_entropy_lies_between_natural_and_uniform_as_defined():
 
 
 def test_cluster_counts_leave_out_pruned_clusters():
-    assert baselines.cluster_counts([0, 2, 2, -1, 5], 3).tolist() == [1, 0, 2]
+    assert rules.cluster_counts([0, 2, 2, -1, 5], 3).tolist() == [1, 0, 2]

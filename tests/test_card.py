@@ -144,12 +144,35 @@ def test_funnel_evidence_and_licences(manifest: dict) -> None:
     ]
     assert "The search does not beat nearest." in text
     rows = {row[0]: row for row in cells(text, "Licences")[1:]}
-    assert rows["d1.example"][1:3] == ["CC BY-SA 4.0", "300"]
+    assert rows["d1.example"][1:3] == ["CC-BY-SA-4.0", "300"]
     assert rows["d1.example"][4] == "Wikipedia authors"
     assert rows["d0.example"][1] == "unknown"
     for told in (*SAID["models"].values(), manifest["settings_digest"], "abc123", manifest["digest"]):
         assert told in text
     assert "Missing" not in text.replace("Missing: not measured", "")
+
+
+def test_licences_are_summed_by_tier(manifest: dict) -> None:
+    tiers = manifest["tiers"]
+    assert set(tiers) == {"2", "3"}  # share-alike, and none stated
+    assert sum(sums["rows"] for sums in tiers.values()) == sum(row["rows"] for row in manifest["licences"])
+    text = card(manifest)
+    for key, sums in tiers.items():
+        assert f"{sums['rows']:,} | {sums['tokens']:,}" in next(
+            line for line in text.splitlines() if line.startswith(f"| {key}: ")
+        )
+
+
+def test_what_was_taken_out_is_said(manifest: dict) -> None:
+    assert "No test was looked for." in card(manifest)
+    tests = {"sets": [{"name": "piqa"}, {"name": "boolq"}], "action": "drop", "ngram": 13}
+    settings = {**(manifest["settings"] or {}), "decontamination": tests}
+    wishes = {"entries": 3, "digest": "0ff1ce", "documents": 1200}
+    text = card({**manifest, "settings": settings, "takedown": wishes})
+    assert "word 13-grams, and not there: piqa, boolq." in text
+    assert "1,200 documents, after a list of 3 entries with digest `0ff1ce`" in text
+    reported = card({**manifest, "settings": {"decontamination": {**tests, "action": "report"}}})
+    assert "what was found was left in: piqa, boolq." in reported
 
 
 def test_missing_pieces_are_called_missing(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@ import planted
 import pytest
 
 from mixer.candidates import Space, pool, start
-from mixer.climb import MIN_TOP, Climb, RandomSearch
-from mixer.predictor import Kriging, LightGBM, Prediction
+from mixer.prediction import Prediction
+from mixer.predictors.kriging import Kriging
+from mixer.predictors.trees import LightGBM
+from mixer.strategies.climb import MIN_TOP, Climb
+from mixer.strategies.random_search import RandomSearch
 from mixer.strategy import History
 from pipelines.errors import SettingsError
 

@@ -74,7 +74,7 @@ def test_every_stage_has_a_command_of_its_name() -> None:
         (["status", "-w", "{tmp}/none"], "no workspace yet; start one with `sirdar build"),
         (["build", "{tmp}/nothing", "-w", "{tmp}/ws"], "is no file, folder or pattern"),
         (["build", "-w", "{tmp}/ws"], "no crawl yet; name its files"),
-        (["build", "-w", "{tmp}/ws", "--set", "quality.min_word=2"], "did you mean 'quality.min_words'?"),
+        (["build", "-w", "{tmp}/ws", "--set", "quality.limit=2"], "did you mean 'quality.limits'?"),
         (["build", "-w", "{tmp}/ws", "--preset", "huge"], "no preset 'huge'; there are: climb, demo, laptop"),
         (["ui", "-w", "{tmp}"], "was not built through Dagster"),
     ],
@@ -100,7 +100,7 @@ def test_an_error_shows_its_traceback_when_asked(tmp_path: Path) -> None:
 
 def test_a_failed_start_leaves_no_workspace(sirdar: Run, tmp_path: Path) -> None:
     sirdar("build", tmp_path / "nothing", "-w", tmp_path / "ws")
-    sirdar("build", "-w", tmp_path / "ws", "--set", "quality.min_word=2")
+    sirdar("build", "-w", tmp_path / "ws", "--set", "quality.limit=2")
     assert not (tmp_path / "ws").exists()
 
 
@@ -115,7 +115,7 @@ def test_a_dry_run_tells_the_plan_and_changes_nothing(sirdar: Run, crawl_files: 
 def test_a_dry_run_of_changed_settings_says_what_can_be_reused(sirdar: Run, built: Corpus) -> None:
     root = Path(built.workspace.root)
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    code, out, _ = sirdar("build", "-w", root, "--set", "quality.min_words=60", "--dry-run")
+    code, out, _ = sirdar("build", "-w", root, "--set", "quality.limits.gopher_short_doc=60", "--dry-run")
     assert code == 0
     told = {tuple(line.split()[:2]): line for line in out.splitlines()}
     assert "7 parts, 170 rows to reuse" in told["signals", "crawl-1"]
@@ -173,7 +173,7 @@ def test_settings_are_shown_with_their_meaning(sirdar: Run, preset: str) -> None
     code, out, _ = sirdar("settings", "show", "--preset", preset)
     assert code == 0
     assert f'preset = "{preset}"' in out
-    assert re.search(r"quality.min_words = \d+ +non-symbol words", out)
+    assert re.search(r"quality.limits.gopher_short_doc = \d+\.0 +num_words, at least", out)
     assert preset in sirdar("settings", "presets")[1].split()
 
 
@@ -184,7 +184,7 @@ def test_clean_says_what_and_deletes_only_when_told(
     made_corpus.run_corpus(corpus, until="verdicts")
     old = lineage.verdicts(corpus, "crawl-1")
     assert "0 folders, 0.0 MB; --yes deletes them" in sirdar("clean", "-w", tmp_path / "ws")[1]
-    made_corpus.changed(corpus, "quality.min_words=60")
+    made_corpus.changed(corpus, "quality.limits.gopher_short_doc=60")
     _, out, _ = sirdar("clean", "-w", tmp_path / "ws")
     assert old.label in out
     assert old.manifest() is not None
@@ -205,8 +205,8 @@ def test_an_interrupt_ends_it_at_once_and_in_one_line(
     corpus = made_corpus.make(tmp_path / "ws", crawl_files, encoder, names=("crawl-1", "crawl-2"))
     # the job as the command runs it, slowed down so that the interrupt finds it in the middle of a stage
     code = (
-        "import time; from pipelines.duplicates import minhash; slow = minhash.content_hash\n"
-        "minhash.content_hash = lambda text: time.sleep(0.02) or slow(text)\n"
+        "import time; from pipelines.duplicates import minhash; slow = minhash.signatures\n"
+        "minhash.signatures = lambda texts, scheme: time.sleep(0.02 * len(texts)) or slow(texts, scheme)\n"
         "from mixer.command import main; main()"
     )
     command = [sys.executable, "-c", code, "build", "-w", corpus.workspace.root]

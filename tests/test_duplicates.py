@@ -1,40 +1,24 @@
 """Duplicates against a reference that compares every pair, and who keeps: by target, crawl, id."""
 
+import hashlib
 import itertools
-import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_crawls import WORDS, Crawls, Rows, add, document, duplicates, workspace
 
-from mixer.job import STEPS
 from pipelines import lineage
-from pipelines.corpus import Corpus, choose, keep, opened
-from pipelines.crawls import register
-from pipelines.duplicates import groups as duplicates
+from pipelines.corpus import Corpus
+from pipelines.duplicates import candidates, report, verify
+from pipelines.duplicates.groups import run_duplicates
 from pipelines.errors import StoreError
-from pipelines.store import Workspace
-from pipelines.targets import run_targets
+from pipelines.settings import Duplicates, Engine
 
-# Every document passes but those that C4 drops for a brace; shingles are words, and all pairs that share one meet.
-CHANGES = (
-    "quality.rules=['c4']",
-    "quality.languages=[]",
-    "quality.min_language_score=0",
-    "quality.min_sentences=0",
-    "edits.c4_lines=false",
-    "duplicates.ngram=1",
-    "duplicates.bands=40",
-    "duplicates.rows=1",
-    "duplicates.min_jaccard=0.5",
-    "engine.workers=1",
-)
-WORDS = ["".join(letters) for letters in itertools.product("bdfgklmnprstvz", "aeiou", "bdfgklmnprstvz", "aeiou")]
-
-Rows = Sequence[Mapping[str, str]]
 Found = dict[str, tuple[str, str]]  # name -> (name of its keeper, method), of duplicates alone
 
 
@@ -42,43 +26,11 @@ Found = dict[str, tuple[str, str]]  # name -> (name of its keeper, method), of d
 def find(tmp_path: Path) -> Callable[..., Found]:
     numbers = itertools.count()
 
-    def find(
-        crawls: Mapping[str, Mapping[str, Rows]], targets: Rows = (), changes: Sequence[str] = (), workers: int = 1
-    ) -> Found:
-        corpus = made(tmp_path / str(next(numbers)), crawls, targets, [*changes, f"engine.workers={workers}"])
-        for crawl in crawls:
-            run(corpus, crawl)
-        return said(corpus)
+    def find(crawls: Crawls, targets: Rows = (), changes: Sequence[str] = (), workers: int = 1) -> Found:
+        root = tmp_path / str(next(numbers))
+        return said(duplicates(root, crawls, targets, [*changes, f"engine.workers={workers}"]))
 
     return find
-
-
-def made(root: Path, crawls: Mapping[str, Mapping[str, Rows]], targets: Rows, changes: Sequence[str]) -> Corpus:
-    workspace = Workspace(str(root / "ws"))
-    given = []
-    if targets:
-        write(root / "target.jsonl", targets)
-        given = [f"target={root / 'target.jsonl'}"]
-    keep(workspace, choose(workspace, None, preset=None, changes=[*CHANGES, *changes], targets=given))
-    for crawl, files in crawls.items():
-        for name, rows in files.items():
-            write(root / crawl / name, rows)
-        register(workspace, crawl, [str(root / crawl)])
-    return opened(workspace)
-
-
-def write(path: Path, rows: Rows) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps({"id": row["name"], "url": row["name"], **row}) + "\n" for row in rows))
-
-
-INPUTS = ("documents", "edits", "signals", "verdicts", "signatures")
-
-
-def run(corpus: Corpus, crawl: str, stages: Sequence[str] = (*INPUTS, "duplicates")) -> None:
-    run_targets(corpus)
-    for name in stages:
-        next(step for step in STEPS if step.name == name).run(corpus, crawl)
 
 
 def said(corpus: Corpus) -> Found:
@@ -98,10 +50,6 @@ def said(corpus: Corpus) -> Found:
                 if row["duplicate_of"]:
                     found[names[row["id"]]] = (names[row["duplicate_of"]], row["method"])
     return found
-
-
-def document(name: str, words: Sequence[str]) -> dict[str, str]:
-    return {"name": name, "text": " ".join(words)}
 
 
 def by_id(corpus: Corpus, crawl: str) -> list[str]:
@@ -134,7 +82,7 @@ def test_pairs_above_the_threshold_are_found_and_those_below_are_not(find: Calla
     assert method == "minhash"
 
 
-@pytest.mark.parametrize("seed", [0, 1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_groups_and_keepers_are_those_of_comparing_every_pair(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     bases = [chance.sample(WORDS, 12) for _ in range(6)]
@@ -150,14 +98,12 @@ def test_groups_and_keepers_are_those_of_comparing_every_pair(tmp_path: Path, se
         for crawl in ("old", "new")
     }
     held = [one(f"held {n}") for n in range(6)]
-    corpus = made(tmp_path, crawls, held, ())
-    for crawl in crawls:
-        run(corpus, crawl)
-    assert {name: keeper for name, (keeper, _) in said(corpus).items()} == _reference(corpus, crawls, held)
+    corpus = duplicates(tmp_path, crawls, held, ())
+    assert {name: keeper for name, (keeper, _) in said(corpus).items()} == _reference(corpus, crawls)
 
 
-def _reference(corpus: Corpus, crawls: Mapping[str, Mapping[str, Rows]], held: Rows) -> dict[str, str]:
-    """Name -> keeper of every duplicate, by brute force, crawl by crawl."""
+def _reference(corpus: Corpus, crawls: Crawls) -> dict[str, str]:
+    """Name -> keeper of every duplicate, by brute force: the first kept document that is similar."""
     targets = lineage.targets(corpus)
     rows = [row for part in targets.sidecars() for row in targets.read(part, ["id", "text"]).to_pylist()]
     keeping = [
@@ -166,19 +112,16 @@ def _reference(corpus: Corpus, crawls: Mapping[str, Mapping[str, Rows]], held: R
     ]
     lost: dict[str, str] = {}
     for crawl, files in crawls.items():
-        texts = {row["name"]: row["text"] for rows in files.values() for row in rows if "{" not in row["text"]}
-        pool = [*keeping, *((name, set(texts[name].split())) for name in by_id(corpus, crawl) if name in texts)]
-        root = list(range(len(pool)))
-        for i, j in itertools.combinations(range(len(pool)), 2):
-            one, other = pool[i][1], pool[j][1]
-            # pairs within what was kept before are none of this crawl's
-            if j >= len(keeping) and len(one & other) / len(one | other) >= 0.5:
-                low, high = sorted((root[i], root[j]))
-                root = [low if r == high else r for r in root]
-        for i in range(len(keeping), len(pool)):
-            if root[i] != i:
-                lost[pool[i][0]] = pool[root[i]][0]
-        keeping = [one for i, one in enumerate(pool) if i < len(keeping) or root[i] == i]
+        texts = {row["id"]: row["text"] for rows in files.values() for row in rows if "{" not in row["text"]}
+        for name in by_id(corpus, crawl):
+            if name not in texts:
+                continue
+            words = set(texts[name].split())
+            similar = [other for other, kept in keeping if len(words & kept) / len(words | kept) >= 0.5]
+            if similar:
+                lost[name] = similar[0]
+            else:
+                keeping.append((name, words))
     return lost
 
 
@@ -201,8 +144,7 @@ def test_a_target_wins_over_every_crawl_and_an_older_crawl_over_a_newer(find: Ca
 
 def test_the_keeper_of_a_group_has_the_smallest_id(tmp_path: Path) -> None:
     rows = [document(f"copy {n}", WORDS[:10]) for n in range(8)]
-    corpus = made(tmp_path, {"crawl": {"a.jsonl": rows[:4], "b.jsonl": rows[4:]}}, (), ())
-    run(corpus, "crawl")
+    corpus = duplicates(tmp_path, {"crawl": {"a.jsonl": rows[:4], "b.jsonl": rows[4:]}}, (), ())
     first, *rest = by_id(corpus, "crawl")
     assert said(corpus) == dict.fromkeys(rest, (first, "exact"))
 
@@ -237,51 +179,215 @@ def test_neither_files_nor_workers_nor_memory_nor_order_matter(find: Callable[..
 
 
 def test_wordless_texts_meet_only_their_exact_copies(find: Callable[..., Found]) -> None:
-    rows: list[dict[str, Any]] = [{"name": f"{n}", "text": text} for n, text in enumerate(["?!", "...", "?!", "* * *"])]
-    found = find({"crawl": {"a.jsonl": rows}}, changes=["quality.min_words=0"])
-    assert len(found) <= 1  # wordless texts are also dropped as empty; a copy may be all that is found
-    assert all({name, keeper} == {"0", "2"} for name, (keeper, _) in found.items())
+    rows = [document(f"{n}", [text]) for n, text in enumerate(["?!", "...", "?!", "* * *"])]
+    found = find({"crawl": {"a.jsonl": rows}})
+    ((name, (keeper, method)),) = found.items()
+    assert ({name, keeper}, method) == ({"0", "2"}, "exact")
+
+
+@pytest.mark.parametrize("scheme", ["dclm", "curator"])
+def test_published_schemes_say_what_meets_and_what_is_compared(find: Callable[..., Found], scheme: str) -> None:
+    """More bands than the settings' own, and shingles of characters."""
+    base = WORDS[:200]
+    rows = [document("base", base), document("near", [*base[:-3], *WORDS[300:303]]), document("far", WORDS[400:600])]
+    found = find({"crawl": {"a.jsonl": rows}}, changes=[f"duplicates.scheme={scheme!r}", "duplicates.ngram=199"])
+    ((name, (keeper, method)),) = found.items()
+    assert ({name, keeper}, method) == ({"base", "near"}, "minhash")
 
 
 def test_a_crawl_without_candidates_has_no_duplicates(find: Callable[..., Found]) -> None:
     assert find({"crawl": {"a.jsonl": [document("one", WORDS[:5])], "b.jsonl": [document("two", WORDS[9:15])]}}) == {}
 
 
-def test_a_templated_target_hides_no_copy_behind_the_cap(tmp_path: Path) -> None:
-    """More rows than a bucket pairs whole: this crawl's still meet each row of the target."""
-    first_crawl, first_own = 1 << duplicates.ROW_BITS, 2 << duplicates.ROW_BITS
-    held, old = np.arange(60, dtype=np.uint64), first_crawl + np.arange(5, dtype=np.uint64)
-    own = first_own + np.arange(9, dtype=np.uint64)
-    rows = np.concatenate([own, held, old])
-    hashes = np.where(rows == own[-1], 8, 7).astype(np.uint64)  # the last one shares nothing
-    for _ in range(2):  # as after a worker's death
-        batches = [(hashes[:30], rows[:30]), (hashes[30:], rows[30:])]
-        duplicates._meet(str(tmp_path), first_crawl, first_own, 64, 3, batches)
-    pairs = {tuple(pair) for path in tmp_path.glob("pairs-*.npy") for pair in np.load(path).tolist()}
-    assert {pair for pair in pairs if pair[0] < 60} == set(itertools.product(held.tolist(), own[:-1].tolist()))
-    assert all(right >= first_own for _, right in pairs)
-    assert [(path.name, int(np.load(path))) for path in tmp_path.glob("capped-*.npy")] == [("capped-67.npy", 1)]
+def test_nothing_is_joined_through_a_third_document(tmp_path: Path) -> None:
+    """Each like the next, down a long chain: only what is like a kept one goes."""
+    chain = [document(f"link {n}", WORDS[3 * n : 3 * n + 12]) for n in range(40)]  # 9 of 15 words shared by neighbours
+    corpus = duplicates(tmp_path, {"crawl": {"a.jsonl": chain}}, (), ())
+    found = said(corpus)
+    assert 13 <= len(found) < 39
+    assert all(abs(int(name.split()[1]) - int(keeper.split()[1])) == 1 for name, (keeper, _) in found.items())
+    assert not {keeper for keeper, _ in found.values()} & found.keys()
+
+
+def test_copies_stay_with_the_fate_of_their_text(find: Callable[..., Found]) -> None:
+    """The one that is compared for all of them may not be the first; all go where it goes."""
+    held, near = WORDS[:10], [*WORDS[:9], WORDS[60]]
+    rows = [document(f"held {n}", held) for n in range(5)]
+    found = find({"old": {"a.jsonl": [document("old", near)]}, "new": {"a.jsonl": rows[:2], "b.jsonl": rows[2:]}})
+    assert found == {f"held {n}": ("old", "minhash") for n in range(5)}
 
 
 @pytest.mark.parametrize("memory", [1 << 30, 60_000])
-def test_buckets_that_are_not_paired_whole_are_counted(tmp_path: Path, memory: int) -> None:
-    rows = [document(f"copy {n}", WORDS[:10]) for n in range(60)]
-    files = {"a.jsonl": rows[:30], "b.jsonl": rows[30:]}
-    corpus = made(tmp_path, {"crawl": files}, (), [f"engine.memory_bytes={memory}"])
-    run(corpus, "crawl")
+def test_template_pages_find_their_copies_in_buckets_of_any_size(tmp_path: Path, memory: int) -> None:
+    """Pages of one template share buckets of hundreds and are no duplicates; a copy among them is found."""
+    template = WORDS[:10]
+    pages = [[*template, *WORDS[20 + 12 * n : 32 + 12 * n]] for n in range(300)]  # 10 of 34 words shared
+    rows = [document(f"page {n}", page) for n, page in enumerate(pages)]
+    copies = [document(f"copy {n}", [*page[:-2], WORDS[4000 + n]]) for n, page in enumerate(pages) if n % 10 == 0]
+    held = [document(f"held {n}", pages[n]) for n in range(100, 140)]
+    files = {"a.jsonl": rows[:100], "b.jsonl": [*rows[140:], *copies]}
+    corpus = duplicates(tmp_path, {"crawl": files}, held, [f"engine.memory_bytes={memory}"])
+    found = said(corpus)
+    assert len(found) == 30
+    for name, (keeper, method) in found.items():
+        number = int(name.split()[1])
+        if 100 <= number < 140:
+            assert (name, keeper, method) == (f"copy {number}", f"target {template[0]}", "target")
+        else:
+            assert {name, keeper} == {f"page {number}", f"copy {number}"}
     counts = lineage.duplicates(corpus, "crawl").finished()["counts"]
-    assert counts["capped_buckets"] == 1 + 40  # of the content hash and of each band
-    assert sum(counts["dropped"].values()) == 59
+    assert counts["capped_rows"] == 0
+    assert counts["compared_pairs"] < 330 * 330 / 2 / 4  # the template's words are in every page's buckets
+
+
+def test_groups_are_counted_by_size_and_the_largest_named(tmp_path: Path) -> None:
+    words = iter(range(0, 9000, 10))
+    rows = []
+    for size in (2, 2, 3, 4, 5, 8, 9, 1, 1):
+        at = next(words)
+        rows += [document(f"{at} {copy}", WORDS[at : at + 10]) for copy in range(size)]
+    corpus = duplicates(
+        tmp_path, {"crawl": {"a.jsonl": rows[::2], "b.jsonl": rows[1::2]}}, (), ["duplicates.max_group=7"]
+    )
+    counts = lineage.duplicates(corpus, "crawl").finished()["counts"]
+    assert counts["groups"] == {"2": 2, "3-4": 2, "5-8": 2, "9-16": 1}
+    assert sorted(counts["largest_groups"].values()) == [2, 2, 3, 4, 5, 8, 9]
+    over = report.oversized_groups(counts, corpus.settings.duplicates)
+    assert sorted(over.values()) == [8, 9]
+    assert set(over) <= {one.hex() for one in said_of(corpus)}
+    assert report.oversized_groups(counts, Duplicates()) == {}
+
+
+def test_a_source_that_loses_nearly_all_is_named(tmp_path: Path) -> None:
+    """Of the rows that the verdicts keep: one that a rule dropped is no loss to duplicates."""
+    copied = [{**document(f"copy {n}", WORDS[:10]), "source": "copies"} for n in range(12)]
+    copied += [{**document(f"braced {n}", [*WORDS[50 + n : 60 + n], "{"]), "source": "copies"} for n in range(3)]
+    alone = [{**document(f"one {n}", WORDS[100 + 10 * n :][:10]), "source": "alone"} for n in range(20)]
+    few = [{**document(f"few {n}", WORDS[500:510]), "source": "few"} for n in range(9)]
+    files = {"a.jsonl": [*copied[::2], *alone], "b.jsonl": [*copied[1::2], *few]}
+    changes = ["duplicates.min_source_documents=10", "duplicates.max_source_loss=0.9"]
+    corpus = duplicates(tmp_path, {"crawl": files}, (), changes)
+    losses = report.source_losses(corpus, "crawl")
+    assert losses.schema == report.SOURCE_LOSSES
+    assert losses.to_pylist() == [
+        {"source": "copies", "read": 12, "dropped": 11, "loss": 11 / 12},
+        {"source": "few", "read": 9, "dropped": 8, "loss": 8 / 9},
+        {"source": "alone", "read": 20, "dropped": 0, "loss": 0.0},
+    ]
+    assert report.wiped_sources(losses, corpus.settings.duplicates)["source"].to_pylist() == ["copies"]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Buckets and the sweep by themselves
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1)), max_size=60), st.integers(0, 70))
+def test_buckets_are_the_values_that_come_twice_and_touch_this_crawl(given_: list[tuple[int, int]], own: int) -> None:
+    rows = np.random.default_rng(len(given_)).permutation(len(given_)).astype(np.uint64)
+    values, lows = np.array(given_, np.uint64).reshape(-1, 2).T
+    for low in (lows, np.empty(0, np.uint64)):
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for row, key in zip(rows.tolist(), given_, strict=True):
+            groups.setdefault(key if len(low) else key[:1], []).append(row)
+        wanted = [sorted(group) for _, group in sorted(groups.items()) if len(group) > 1 and max(group) >= own]
+        found, sizes = candidates.met(values, low, rows, own)
+        assert sizes.tolist() == list(map(len, wanted))
+        assert found.tolist() == list(itertools.chain.from_iterable(wanted))
+
+
+def test_ranges_fit_into_the_memory_that_is_given() -> None:
+    for workers, rows in ((1, 10_000_000), (2, 10_000_000), (2, 1000)):
+        engine = Engine(workers=workers, memory_bytes=256 << 20)
+        largest = -(-rows // (1 << candidates.range_bits(rows, engine)))
+        assert largest * candidates.BYTES_PER_ENTRY * workers <= engine.memory_bytes
+    assert candidates.range_bits(0, Engine()) == 0
+
+
+@st.composite
+def swept(draw: st.DrawFn) -> tuple[list[set[int]], list[list[int]], list[bool]]:
+    """Shingle sets that share much, buckets of any size, and which rows are of older crawls."""
+    num_rows = draw(st.integers(1, 30))
+    sets = draw(st.lists(st.sets(st.integers(0, 9), max_size=8), min_size=num_rows, max_size=num_rows))
+    row = st.integers(0, num_rows - 1)
+    buckets = draw(st.lists(st.sets(row, min_size=2), max_size=5)) if num_rows > 1 else []
+    fixed = draw(st.lists(st.booleans(), min_size=num_rows, max_size=num_rows))
+    return sets, [sorted(bucket) for bucket in buckets], fixed
+
+
+@settings(deadline=None, max_examples=300)
+@given(swept(), st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0]), st.sampled_from([1, 4, 64]), st.sampled_from([1, 1 << 20]))
+def test_kept_rows_are_those_of_comparing_with_every_kept_row(
+    given_: tuple[list[set[int]], list[list[int]], list[bool]], threshold: float, small: int, memory: int
+) -> None:
+    sets, buckets, fixed = given_
+    wanted = list(range(len(sets)))
+    for row in range(len(sets)):
+        near = {other for bucket in buckets if row in bucket for other in bucket if other < row}
+        for other in sorted(near):
+            either = len(sets[row] | sets[other])
+            similarity = np.float32(len(sets[row] & sets[other]) / either if either else 0)
+            if not fixed[row] and wanted[other] == other and similarity >= np.float32(threshold):
+                wanted[row] = other
+                break
+    found = sweep(sets, buckets, fixed, threshold, small=small, memory=memory)
+    assert found.keepers.tolist() == wanted
+    assert found.capped == 0
+
+
+def sweep(
+    sets: Sequence[set[int]], buckets: Sequence[Sequence[int]], fixed: Sequence[bool], threshold: float,
+    small: int = 64, memory: int = 1 << 20,
+) -> verify.Kept:  # fmt: skip
+    values = [sorted(hash_of(value) for value in one) for one in sets]
+    lengths = np.array([len(one) for one in values], np.int64)
+    held = np.array(fixed, bool)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify, "SMALL", small)
+        return verify.kept(
+            verify.Sets(
+                np.array(list(itertools.chain.from_iterable(values)), np.uint64), np.cumsum(lengths) - lengths, lengths
+            ),
+            np.array(list(itertools.chain.from_iterable(buckets)), np.int64),
+            np.cumsum([0, *map(len, buckets)]).astype(np.int64),
+            fixed=held,
+            held=held,
+            threshold=threshold,
+            memory_bytes=memory,
+        )
+
+
+def hash_of(value: int) -> int:
+    return int.from_bytes(hashlib.blake2b(str(value).encode(), digest_size=8).digest(), "big")
+
+
+def test_an_adversarial_bucket_costs_a_bounded_number_of_comparisons_and_tells() -> None:
+    """Every pair shares 80 % of its shingles, just too few for the threshold, and they are all equally rare."""
+    num_rows, common = 3000, set(range(80))
+    sets = [common | {1000 + 20 * row + n for n in range(20)} for row in range(num_rows)]
+    found = sweep(sets, [list(range(num_rows))], [False] * num_rows, 0.7)
+    assert found.keepers.tolist() == list(range(num_rows))
+    assert found.compared <= verify.MAX_COMPARED * num_rows
+    assert 0 < found.capped < num_rows
+
+
+def test_a_target_is_met_behind_any_number_of_others() -> None:
+    """All share a template that alone is too little; the copy of each target goes."""
+    common = set(range(80))
+    targets = [common | {10_000 + 20 * n + m for m in range(20)} for n in range(700)]
+    copies = [one - {10_000 + 20 * n} for n, one in enumerate(targets)]
+    found = sweep([*targets, *copies], [list(range(1400))], [True] * 700 + [False] * 700, 0.7)
+    assert found.keepers[700:].tolist() == list(range(700))
 
 
 def test_parts_that_no_manifest_names_take_no_part(tmp_path: Path) -> None:
     rows = [document(f"copy {n}", WORDS[:10]) for n in range(4)]
     held = [document(f"x{n}", [WORDS[200 + n]]) for n in range(6)]
-    corpus = made(tmp_path, {"crawl": {"a.jsonl": rows}}, held, ())
-    run(corpus, "crawl", INPUTS)
+    workspace(tmp_path, {"crawl": {"a.jsonl": rows}}, held)
+    corpus = add(tmp_path, "crawl")
     for stage in (lineage.documents(corpus, "crawl"), lineage.targets(corpus)):
         corpus.workspace.write_json({"part": "part-0", "rows": 9}, *stage.steps, "part-0.json")
-    run(corpus, "crawl", ["duplicates"])
+    run_duplicates(corpus, "crawl")
     assert len(said_of(corpus)) == 3
 
 
@@ -293,10 +399,10 @@ def said_of(corpus: Corpus) -> list[bytes]:
 
 def test_verdicts_of_other_rows_are_refused(tmp_path: Path) -> None:
     rows = [document(f"copy {n}", WORDS[:10]) for n in range(4)]
-    corpus = made(tmp_path, {"crawl": {"a.jsonl": rows}}, (), ())
-    run(corpus, "crawl", INPUTS)
+    workspace(tmp_path, {"crawl": {"a.jsonl": rows}})
+    corpus = add(tmp_path, "crawl")
     verdicts = lineage.verdicts(corpus, "crawl")
     (part,) = verdicts.sidecars()
     verdicts.commit(part, verdicts.read(part).take([1, 0, 2, 3]), counts={})
     with pytest.raises(StoreError, match="do not carry the same ids"):
-        run(corpus, "crawl", ["duplicates"])
+        run_duplicates(corpus, "crawl")

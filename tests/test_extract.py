@@ -3,6 +3,9 @@
 import codecs
 import contextlib
 import hashlib
+import io
+import random
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,11 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.errors import DropRecord
+from pipelines.errors import DropRecord, InputError
 from pipelines.reading.charset import codec, decode, meta_label
-from pipelines.reading.extract import MAX_DEPTH, clean_text, page_text
+from pipelines.reading.depth import MAX_DEPTH, depth
+from pipelines.reading.documents import read_parts
+from pipelines.reading.extract import cleaned, page_text
 from pipelines.reading.framed import Framed
+from pipelines.reading.precise import installed
 from pipelines.reading.warc import read_warc
+from pipelines.settings import Ingest
 
 GREEK = "Αυτό είναι ένα κείμενο"
 KOREAN = "이것은 한국어 텍스트입니다"
@@ -189,15 +196,74 @@ def test_many_elements_side_by_side_are_not_deep() -> None:
     assert time.perf_counter() - began < 10
 
 
-def test_clean_text() -> None:
-    assert clean_text("\ufeffa\x00b\x07 \r\n\r\n\r\n\r\nc\x0cd\x85e\x9f\tf") == "ab\n\nc\nd\ne\tf"
-    assert clean_text("\ud83d\ude00 \ud800x") == "\U0001f600 \ufffdx"
-    assert clean_text("a\n\n\n\n\nb  \n") == "a\n\nb"
+def _plainly_deep(html: str) -> int:
+    """The same count, tag by tag."""
+    flat = "area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr|p|li|dt|dd|option|optgroup|tr|td|th"
+    level = deepest = 0
+    for slash in re.findall(rf"<(/?)(?!(?:{flat}|thead|tbody|tfoot|colgroup)\b)[a-z]", html, re.IGNORECASE):
+        level = max(level - 1, 0) if slash else level + 1
+        deepest = max(deepest, level)
+    return deepest
 
 
-@given(st.text(st.characters(codec=None), max_size=200))
+@pytest.mark.parametrize("block_bytes", [7, 64, 1 << 20])
+def test_depth_is_counted_as_tag_by_tag(block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.reading.depth.BLOCK_BYTES", block_bytes)
+    pieces = ["<div>", "</div>", "<P x='<'>", "</p>", "<li>", "<Table>", "</table>", "<tr>", "<link>", "<lin>", "< b",
+              "</", "<", "<colgroup>", "<colgroups>", "<b1>", "x"]  # fmt: skip
+    draw = random.Random(1)
+    for _ in range(50):
+        html = "".join(draw.choices(pieces, k=draw.randrange(40)))
+        assert depth(html.encode()) == _plainly_deep(html), html
+
+
+def test_cleaned_text() -> None:
+    assert cleaned("\ufeffa\x00b\x07 \r\n\r\n\r\n\r\nc\x0cd\x85e\x9f\tf") == ("ab\n\nc\nd\ne\tf", 11)
+    assert cleaned("\ud83d\ude00 \ud800x") == ("\U0001f600 \ufffdx", 9)
+    assert cleaned("a\n\n\n\n\nb  \n") == ("a\n\nb", 4)
+
+
+@given(st.text(st.one_of(st.characters(codec=None), st.sampled_from(" \t\n\xa0\u3000\u2009\u1680.")), max_size=200))
 def test_cleaned_text_is_valid_and_stays_as_it_is(text: str) -> None:
-    cleaned = clean_text(text)
-    cleaned.encode()
-    assert "\0" not in cleaned
-    assert clean_text(cleaned) == cleaned
+    clean, num_bytes = cleaned(text)
+    assert num_bytes == len(clean.encode())
+    assert not any(line != line.rstrip() for line in clean.split("\n"))
+    assert "\0" not in clean
+    assert "\n\n\n" not in clean
+    assert cleaned(clean) == (clean, num_bytes)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Trafilatura
+
+ARTICLE = "<html><body><nav><a href=/>Home</a></nav><article>" + 5 * (
+    "<p>This sentence is long enough to be taken for the main content of the page, or so one hopes.</p>"
+)
+
+
+def test_trafilatura_takes_the_article_whatever_came_before() -> None:
+    pytest.importorskip("trafilatura")
+    wanted = page_text(ARTICLE.encode(), content_type="text/html", extractor="trafilatura")
+    assert wanted.text.count("main content") >= 1
+    assert "Home" not in wanted.text
+    for _ in range(5):  # its deduplication, were it on, would forget a text that it has seen
+        assert page_text(ARTICLE.encode(), content_type="text/html", extractor="trafilatura") == wanted
+
+
+def test_trafilatura_is_bounded_by_the_page_and_not_by_a_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("trafilatura")
+    monkeypatch.setattr("pipelines.reading.precise.MAX_CHARS", 1000)
+    with pytest.raises(DropRecord) as caught:
+        page_text(ARTICLE.encode() + b" " * 1000, content_type="text/html", extractor="trafilatura")
+    assert caught.value.reason == "too_large"
+
+
+def test_a_missing_trafilatura_stops_the_run_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr("pipelines.reading.precise.import_module", missing)
+    installed.cache_clear()
+    with pytest.raises(InputError, match=r"pip install 'sirdar\[trafilatura\]'"):
+        next(read_parts(io.BytesIO, relative="a.warc", size=9, crawl="c", settings=Ingest(extractor="trafilatura")))
+    installed.cache_clear()

@@ -1,8 +1,10 @@
-"""MinHash against exact similarity and datasketch, candidate pairs and groups against plain loops and scipy."""
+"""MinHash against exact similarity and datasketch, its compiled words against the readable ones."""
 
 import random
-from itertools import combinations
-from typing import Any
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from typing import get_args
 
 import hypothesis
 import numpy as np
@@ -12,18 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.duplicates import minhash
-from pipelines.duplicates.minhash import (
-    candidate_pairs,
-    content_hash,
-    jaccards,
-    keepers,
-    shingle_sets,
-    shingles,
-    signatures,
-)
+from pipelines.duplicates.minhash import content_hash, content_hashes
+from pipelines.duplicates.schemes import SCHEMES, Scheme, scheme_for, scheme_of
+from pipelines.duplicates.shingles import Unit, exact_shingle_sets, shingle_sets
+from pipelines.errors import SettingsError
 from pipelines.settings import Duplicates
-from pipelines.text.words import normalised_words
+from pipelines.text.normalised import CODE_POINTS, word_hashes
+from pipelines.text.words import exact_chunk, normalised_words
 
+SCHEME = SCHEMES["fineweb"]
 AT_LEISURE = hypothesis.settings(deadline=None)  # numba compiles at the first call
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -42,6 +41,18 @@ def edited(words: list[str], share: float, seed: int) -> list[str]:
 def exact(left: np.ndarray, right: np.ndarray) -> float:
     a, b = set(left.tolist()), set(right.tolist())
     return len(a & b) / len(a | b) if a | b else 0.0
+
+
+def signatures(texts: list[str], scheme: Scheme = SCHEME) -> pa.Table:
+    return minhash.signatures(pa.array(texts, pa.large_string()), scheme)
+
+
+def shingles(text: str, n: int, unit: Unit = "words") -> np.ndarray:
+    return shingle_sets(pa.array([text], pa.string()), n, unit)[0]
+
+
+def exact_shingles(text: str, n: int, unit: Unit = "words") -> np.ndarray:
+    return exact_shingle_sets(pa.array([text], pa.string()), n, unit)[0]
 
 
 def bands_of(table: pa.Table) -> np.ndarray:
@@ -76,20 +87,18 @@ def test_number_tables_meet_and_are_no_duplicates() -> None:
 
     one, other = table(1_000), table(50_000)
     assert not set(one.split()) & set(other.split()) - {"+", "="}
-    bands = bands_of(signatures([one, other], Duplicates()))
+    bands = bands_of(signatures([one, other]))
     assert (bands[:, 0] == bands[:, 1]).all()
-    values, offsets = shingle_sets([one, other], 5)
-    assert jaccards(values, offsets, np.array([0]), np.array([1])) == 0
+    assert exact(exact_shingles(one, 5), exact_shingles(other, 5)) == 0
 
 
 def test_one_other_date_leaves_a_near_duplicate() -> None:
     words = text_of(100, 1)
     texts = [" ".join([*words[:50], date, *words[50:]]) for date in ("2024-05-17", "1999-12-31")]
-    bands = bands_of(signatures(texts, Duplicates()))
+    bands = bands_of(signatures(texts))
     assert (bands[:, 0] == bands[:, 1]).all()
-    values, offsets = shingle_sets(texts, 5)
-    assert Duplicates().min_jaccard < jaccards(values, offsets, np.array([0]), np.array([1]))[0] < 1
-    assert np.array_equal(minhash.exact_shingles(" ".join(words), 5), shingles(" ".join(words), 5))
+    assert 0.7 < exact(*(exact_shingles(text, 5) for text in texts)) < 1
+    assert np.array_equal(exact_shingles(" ".join(words), 5), shingles(" ".join(words), 5))
 
 
 def test_short_texts_have_one_shingle_and_empty_ones_none() -> None:
@@ -101,19 +110,16 @@ def test_short_texts_have_one_shingle_and_empty_ones_none() -> None:
     assert len(shingles("", 5)) == 0
 
 
-def test_forgetting_changes_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = " ".join(text_of(200, 1))
-    before = shingles(text, 5)
-    monkeypatch.setattr(minhash, "MAX_REMEMBERED", 7)
-    assert np.array_equal(shingles(text, 5), before)
-
-
 def test_hashes_are_the_same_for_ever() -> None:
-    table = signatures(["the quick brown fox jumps over the lazy dog", "", "a"], Duplicates(bands=2, rows=3))
+    texts = ["the quick brown fox jumps over the lazy dog", "", "a"]
+    table = signatures(texts, Scheme(2, 3, 5))
     assert table.column_names == ["content_hash", "num_shingles", "band_00", "band_01"]
     assert table["num_shingles"].to_pylist() == [5, 0, 1]
     assert table["content_hash"].to_pylist()[2].hex() == "a96faf705af16834e6c632b61e964e1f"
-    assert [f"{value:016x}" for value in bands_of(table)[:, 0]] == ["8f167fe22589034b", "de469afcf149364b"]
+    assert [f"{value:016x}" for value in bands_of(table)[:, 0]] == ["1064e2a350e07102", "36b5beaded3cfed9"]
+    chars = signatures(texts, Scheme(2, 3, 5, "chars"))
+    assert chars["num_shingles"].to_pylist() == [39, 0, 1]
+    assert [f"{value:016x}" for value in bands_of(chars)[:, 0]] == ["8d2121c81780bacb", "d7780ab7dad9fc4a"]
 
 
 def test_content_hash_sees_words_not_spaces() -> None:
@@ -123,8 +129,14 @@ def test_content_hash_sees_words_not_spaces() -> None:
     assert len(content_hash("")) == 16
 
 
+@AT_LEISURE
+@given(st.lists(st.text(alphabet=st.sampled_from("ab\u00e9\u4e2d \n\t\u00a0\u2003\u3000\u0085")) | st.text()))
+def test_content_hashes_are_those_of_single_texts(texts: list[str]) -> None:
+    assert content_hashes(pa.array(texts, pa.string())) == list(map(content_hash, texts))
+
+
 def test_equal_texts_have_equal_bands_and_empty_ones_meet_exact_copies_only() -> None:
-    table = signatures(["a b", "A, b", "", "!", "!", "?"], Duplicates())
+    table = signatures(["a b", "A, b", "", "!", "!", "?"])
     bands = bands_of(table)
     assert (bands[:, 0] == bands[:, 1]).all()
     assert (bands[:, 3] == bands[:, 4]).all()
@@ -134,13 +146,13 @@ def test_equal_texts_have_equal_bands_and_empty_ones_meet_exact_copies_only() ->
 
 def test_seeds_and_shapes_give_other_bands() -> None:
     texts = [" ".join(text_of(50, 1))]
-    one, two = (bands_of(signatures(texts, Duplicates(seed=seed))) for seed in (1, 2))
+    one, two = (bands_of(signatures(texts, Scheme(14, 8, 5, seed=seed))) for seed in (1, 2))
     assert (one != two).all()
-    assert len(bands_of(signatures(texts, Duplicates(bands=5, rows=2)))) == 5
+    assert len(bands_of(signatures(texts, Scheme(5, 2, 5)))) == 5
 
 
 def test_no_texts() -> None:
-    table = signatures([], Duplicates())
+    table = signatures([])
     assert table.num_rows == 0
     assert table.schema.field("content_hash").type == pa.binary(16)
     assert table.schema.field("num_shingles").type == pa.int32()
@@ -152,11 +164,11 @@ def test_agreement_estimates_similarity_as_well_as_datasketch(share: float) -> N
     """With one row a band, the share of equal bands is MinHash's estimate: error sqrt(s (1 - s) / k)."""
     from datasketch import MinHash
 
-    settings, num_pairs = Duplicates(bands=128, rows=1), 60
+    scheme, num_pairs = Scheme(128, 1, 5), 60
     left = [text_of(300, seed) for seed in range(num_pairs)]
     right = [edited(words, share, seed) for seed, words in enumerate(left)]
     texts = [" ".join(words) for words in left + right]
-    bands = bands_of(signatures(texts, settings))
+    bands = bands_of(signatures(texts, scheme))
     sets = [shingles(text, 5) for text in texts]
     truth = np.array([exact(sets[i], sets[num_pairs + i]) for i in range(num_pairs)])
     ours = (bands[:, :num_pairs] == bands[:, num_pairs:]).mean(axis=0)
@@ -169,116 +181,109 @@ def test_agreement_estimates_similarity_as_well_as_datasketch(share: float) -> N
     assert abs((ours - truth).mean()) < 4 * expected / np.sqrt(num_pairs)  # no bias
 
 
-def test_candidates_follow_the_curve() -> None:
+@pytest.mark.parametrize("name", ["fineweb", "curator", "dclm"])
+def test_candidates_follow_the_curve(name: str) -> None:
     """A pair of similarity s meets with probability 1 - (1 - s^r)^b."""
-    settings, num_pairs = Duplicates(), 800
+    scheme, num_pairs = SCHEMES[name], 800
     numbers = random.Random(5)
     left = [text_of(120, seed) for seed in range(num_pairs)]
     right = [edited(words, numbers.uniform(0.0, 0.12), seed) for seed, words in enumerate(left)]
     texts = [" ".join(words) for words in left + right]
-    bands = bands_of(signatures(texts, settings))
-    values, offsets = shingle_sets(texts, settings.ngram)
-    similarity = jaccards(values, offsets, np.arange(num_pairs), np.arange(num_pairs) + num_pairs).astype(float)
+    bands = bands_of(signatures(texts, scheme))
+    values, offsets = shingle_sets(pa.array(texts), scheme.ngram, scheme.unit)
+    sets = [values[first:last] for first, last in pairwise(offsets)]
+    similarity = np.array([exact(one, other) for one, other in zip(sets[:num_pairs], sets[num_pairs:], strict=True)])
     met = (bands[:, :num_pairs] == bands[:, num_pairs:]).any(axis=0)
-    expected = 1 - (1 - similarity**settings.rows) ** settings.bands
-    assert 0.2 < expected.mean() < 0.8
+    expected = 1 - (1 - similarity**scheme.rows) ** scheme.bands
+    assert 0.1 < expected.mean() < 0.8
     for low in (0.3, 0.5, 0.6, 0.7, 0.8):
         some = (similarity >= low) & (similarity < low + 0.1)
         spread = np.sqrt((expected[some] * (1 - expected[some])).sum()) / some.sum()
         assert abs(met[some].mean() - expected[some].mean()) < 4 * spread + 0.01
 
 
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 0.9])
+def test_a_scheme_for_a_threshold_is_steep_there(threshold: float) -> None:
+    scheme = scheme_for(threshold, 128)
+    assert 64 < scheme.bands * scheme.rows <= 128
+    assert abs((1 / scheme.bands) ** (1 / scheme.rows) - threshold) < 0.12
+
+
 # ---------------------------------------------------------------------------------------------------------
-# Pairs and groups
+# Compiled words against the readable ones
+
+
+def hashed(word: str) -> int:
+    """The hash of a normalised word, in plain integers."""
+    found = 0x2545F4914F6CDD1D
+    for character in word:
+        found = (found ^ ord(character)) * 0x9E3779B97F4A7C15 % 2**64
+    found = (found ^ found >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    found = (found ^ found >> 27) * 0x94D049BB133111EB % 2**64
+    return found ^ found >> 31
+
+
+def compiled(text: str, keep_digits: bool) -> list[int]:
+    data = np.frombuffer(text.encode(), np.uint8)
+    found = np.empty(len(data) + 1, np.uint64)
+    while True:
+        count = word_hashes(data, 0, len(data), CODE_POINTS.standing, CODE_POINTS.items, keep_digits, found)
+        if count >= 0:
+            return [int(value) for value in found[:count]]
+        CODE_POINTS.learn(data, 0, len(data))
+
+
+def readable(text: str, keep_digits: bool) -> list[str]:
+    return [word for chunk in text.split() for word in exact_chunk(chunk)] if keep_digits else normalised_words(text)
+
+
+TRICKY = (
+    "aA\u00e9\u0130\u03a3\u03c2 19\u0663\u066b.,-\u0301\u0e01\u0e31\u0e33\u1000\u102b\u30ac\u30fc\u4e2d\uac01\u2260"
+    "\U0001d7d8"
+)
 
 
 @AT_LEISURE
-@given(st.lists(st.integers(0, 6), max_size=40), st.randoms())
-def test_pairs_are_those_that_share_a_hash(buckets: list[int], random_: Any) -> None:
-    rows = random_.sample(range(2**63, 2**63 + 1000), len(buckets))
-    left, right, capped = candidate_pairs(np.array(buckets, np.uint64), np.array(rows, np.uint64))
-    wanted = {(min(a, b), max(a, b)) for (a, x), (b, y) in combinations(zip(rows, buckets, strict=True), 2) if x == y}
-    found = list(zip(left.tolist(), right.tolist(), strict=True))
-    assert set(found) == wanted
-    assert len(found) == len(wanted)
-    assert capped == 0
+@given(st.text(alphabet=st.sampled_from(TRICKY)) | st.text(), st.booleans())
+def test_compiled_words_are_the_normalised_words(text: str, keep_digits: bool) -> None:
+    assert compiled(text, keep_digits) == list(map(hashed, readable(text, keep_digits)))
 
 
-def test_a_row_that_comes_twice_is_no_pair() -> None:
-    left, right, _ = candidate_pairs(np.array([7, 7, 7], np.uint64), np.array([1, 1, 2], np.uint64))
-    assert set(zip(left.tolist(), right.tolist(), strict=True)) == {(1, 2)}
-
-
-@pytest.mark.parametrize("size", [51, 10_000])
-def test_large_buckets_stay_linear_and_joined(size: int) -> None:
-    rows = np.random.default_rng(1).permutation(size).astype(np.uint64)
-    left, right, capped = candidate_pairs(
-        np.concatenate([np.zeros(size), [1, 1]]).astype(np.uint64),
-        np.concatenate([rows, [size, size + 1]]).astype(np.uint64),
-    )
-    assert capped == 1
-    assert len(left) <= minhash.NUM_CENTRES * size + 1
-    assert (left < right).all()
-    groups = keepers(size + 2, left, right)
-    assert (groups[:size] == 0).all()
-    assert groups[size:].tolist() == [size, size]
-    centres = np.unique(left[left < size])
-    assert centres.tolist() == list(range(minhash.NUM_CENTRES))
-
-
-def test_a_bucket_at_the_cap_is_whole() -> None:
-    left, _, capped = candidate_pairs(np.zeros(50, np.uint64), np.arange(50, dtype=np.uint64))
-    assert (len(left), capped) == (50 * 49 // 2, 0)
+def test_every_code_point_is_normalised_alike() -> None:
+    """Each between letters, digits and characters of scripts without spaces; a block in a text."""
+    alike = ((0x3400, 0xA000), (0xAC00, 0xD7A4), (0xD800, 0xE000), (0x20000, 0x30000))
+    codes = [code for code in range(0x30000) if not any(first <= code < last for first, last in alike)]
+    codes += [0x3400, 0x9FFF, *range(0xAC00, 0xD7A4, 29), 0x20000, 0x2A6DF, 0x2F800, 0xE0100, 0xF0000, sys.maxunicode]
+    for first in range(0, len(codes), 1024):
+        text = " ".join(f"a{chr(code)}B 1{chr(code)}2 \u0e01{chr(code)}\u4e2d" for code in codes[first : first + 1024])
+        for keep_digits in (False, True):
+            assert compiled(text, keep_digits) == list(map(hashed, readable(text, keep_digits))), hex(codes[first])
 
 
 @AT_LEISURE
-@given(st.lists(st.sets(st.integers(0, 2**64 - 1) | st.integers(0, 9), max_size=20), min_size=1, max_size=6))
-def test_jaccards_are_exact(sets: list[set[int]]) -> None:
-    arrays = [np.array(sorted(one), np.uint64) for one in sets]
-    offsets = np.cumsum([0, *map(len, arrays)]).astype(np.int64)
-    pairs = list(combinations(range(len(sets)), 2)) + [(i, i) for i in range(len(sets))]
-    left, right = np.array(pairs, np.uint64).T
-    found = jaccards(np.concatenate(arrays), offsets, left, right)
-    assert found.dtype == np.float32
-    assert found.tolist() == [np.float32(exact(arrays[i], arrays[j])) for i, j in pairs]
+@given(st.text(alphabet=st.sampled_from("ab\u00e9 \u4e2d\U0001f600")), st.integers(1, 7))
+def test_shingles_of_characters_are_the_distinct_runs(text: str, n: int) -> None:
+    runs = {text[i : i + n] for i in range(len(text) - n + 1)} or ({text} if text else set())
+    assert len(shingles(text, n, "chars")) == len(runs)
+    assert np.array_equal(shingles(text, n, "chars"), exact_shingles(text, n, "chars"))
 
 
-def test_similarity_at_the_threshold_counts() -> None:
-    values, offsets = np.array([*range(10), *range(7)], np.uint64), np.array([0, 10, 17])
-    assert (jaccards(values, offsets, np.array([0]), np.array([1])) >= 0.7).all()
+def test_a_run_has_its_hash_wherever_it_stands() -> None:
+    for unit in get_args(Unit):
+        sep = " " if unit == "words" else ""
+        one, other = (sep.join(random.Random(seed).choices(LETTERS, k=40)) for seed in (1, 2))
+        lone = shingles(sep.join("abcde"), 5, unit)
+        around = shingles(sep.join([one, *"abcde", other]), 5, unit)
+        assert len(lone) == 1
+        assert lone[0] in around
+        assert lone[0] not in shingles(sep.join("edcba"), 5, unit)
 
 
-@AT_LEISURE
-@given(st.integers(1, 40), st.data())
-def test_keepers_are_the_smallest_of_connected_components(num_rows: int, data: st.DataObject) -> None:
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    ends = st.lists(st.tuples(st.integers(0, num_rows - 1), st.integers(0, num_rows - 1)), max_size=60)
-    pairs = np.array(data.draw(ends), np.uint64).reshape(-1, 2)
-    found = keepers(num_rows, pairs[:, 0], pairs[:, 1])
-    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(num_rows, num_rows))
-    _, labels = connected_components(graph, directed=False)
-    smallest = [int(np.flatnonzero(labels == label)[0]) for label in labels]
-    assert found.tolist() == smallest
-
-
-def test_unverified_pairs_do_not_chain() -> None:
-    """b is like a and like c, but a and c meet only through b: dropping the pair (b, c) frees c."""
-    pairs, similar = np.array([[0, 1], [1, 2]]), np.array([True, False])
-    assert keepers(3, pairs[similar, 0], pairs[similar, 1]).tolist() == [0, 0, 2]
-
-
-def test_graded_copies_from_text_to_group() -> None:
-    """Exact and near copies join, a half-rewritten one does not."""
-    settings = Duplicates()
-    base, other = text_of(400, 1), text_of(400, 2)
-    rows = [base, other, edited(base, 0.003, 3), base[:-3], edited(base, 0.3, 4), [word.upper() for word in other]]
-    texts = [" ".join(words) for words in rows]
-    table = signatures(texts, settings)
-    numbers = np.arange(len(texts), dtype=np.uint64)
-    pairs = [candidate_pairs(band, numbers)[:2] for band in bands_of(table)]
-    left, right = np.unique(np.concatenate([np.stack(pair, axis=1) for pair in pairs]), axis=0).T
-    values, offsets = shingle_sets(texts, settings.ngram)
-    real = jaccards(values, offsets, left, right) >= settings.min_jaccard
-    assert keepers(len(texts), left[real], right[real]).tolist() == [0, 1, 0, 0, 4, 1]
+def test_settings_choose_a_published_scheme_a_threshold_or_numbers() -> None:
+    assert scheme_of(Duplicates()) == SCHEMES["fineweb"]
+    assert scheme_of(Duplicates(scheme="curator", seed=7)) == replace(SCHEMES["curator"], seed=7)
+    chosen = scheme_of(Duplicates(threshold=0.8, num_functions=128, ngram=3))
+    assert chosen == replace(scheme_for(0.8), ngram=3)
+    assert chosen.bands * chosen.rows <= 128
+    with pytest.raises(SettingsError, match=r"no 'fineweb2'; there are: .*fineweb"):
+        scheme_of(Duplicates(scheme="fineweb2"))

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from mixer import kriging
-from mixer.kriging import FittedKriging
-from mixer.predictor import Kriging, LightGBM, cross_validated, rank_correlation
+from mixer.predictors import kriging
+from mixer.predictors.kriging import Bent, Kriging
+from mixer.predictors.trees import LightGBM
+from mixer.predictors.validation import cross_validated, rank_correlation
 
 
 def drawn(num: int, seed: int = 0, noise: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
@@ -59,15 +60,30 @@ def test_kriging_is_the_process_that_scikit_learn_has_with_the_same_kernel():
 
     weights, losses = drawn(20, noise=0.05)
     unseen, _ = drawn(30, seed=1)
-    process = FittedKriging(weights, losses)._process
+    fitted = Bent(weights, losses, 0.5, passes=0)
+    process = fitted.process
     line = ConstantKernel(kriging.SLOPE, "fixed") * DotProduct(0.0, "fixed")
-    bends = Matern(process.length, "fixed", nu=2.5)
+    bends = Matern(fitted.length, "fixed", nu=2.5)
     theirs = GaussianProcessRegressor(line + bends, alpha=process.noise, optimizer=None)
     theirs.fit(np.sqrt(weights), losses - process.level)
     mean, deviation = theirs.predict(np.sqrt(unseen), return_std=True)
-    ours = FittedKriging(weights, losses).predict(unseen)
-    assert ours.mean == pytest.approx(mean + process.level)
-    assert ours.spread == pytest.approx(np.sqrt(process.scale * (deviation**2 + process.noise)))
+    assert fitted.mean(unseen) == pytest.approx(mean + process.level)
+    assert fitted.variance(unseen) == pytest.approx(process.scale * deviation**2)
+    assert np.diag(fitted.covariance(unseen)) == pytest.approx(process.scale * deviation**2)
+    assert fitted.noise == process.scale * process.noise
+
+
+def test_a_loss_that_hangs_on_one_bucket_finds_it():
+    random = np.random.default_rng(4)
+    weights, unseen = random.dirichlet(np.ones(12), 48), random.dirichlet(np.ones(12), 200)
+    losses, truth = (
+        3 - np.sqrt(rows[:, 7] + 0.01) + 0.01 * random.standard_normal(len(rows)) for rows in (weights, unseen)
+    )
+    fitted, alike = Bent(weights, losses, 0.5), Bent(weights, losses, 0.5, passes=0)
+    assert fitted.relevances[7] >= 4 * np.delete(fitted.relevances, 7).max()
+    assert rank_correlation(fitted.mean(unseen), truth) > max(0.95, rank_correlation(alike.mean(unseen), truth))
+    # Noise makes no bucket relevant.
+    assert (Bent(weights, random.standard_normal(48), 0.5).relevances == 1).sum() >= 8
 
 
 def test_rank_correlation_is_scipys():

@@ -51,14 +51,18 @@ def test_every_setting_is_explained_in_one_line(preset: str) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("quality.min_word=3", "unknown setting 'quality.min_word'; did you mean 'quality.min_words'?"),
-        ("qualty.min_words=3", "unknown setting 'qualty'; did you mean 'quality'?"),
+        ("quality.limit.list_ratio=3", "unknown setting 'quality.limit'; did you mean 'quality.limits'?"),
+        ("quality.limits.list_rato=3", "quality.limits: no rule 'list_rato'; did you mean 'list_ratio'?"),
+        ("qualty.preset='demo'", "unknown setting 'qualty'; did you mean 'quality'?"),
         ("zzzzz=3", "unknown setting 'zzzzz'"),
-        ("quality.min_words=-1", "quality.min_words = -1: Input should be greater than or equal to 0"),
-        ("quality.min_words=few", "quality.min_words = 'few': Input should be a valid integer"),
+        (
+            "quality.min_language_score=-1",
+            "quality.min_language_score = -1: Input should be greater than or equal to 0",
+        ),
+        ("quality.limits.list_ratio=few", "quality.limits.list_ratio = 'few': Input should be a valid number"),
         ("clusters.merge=both", "clusters.merge = 'both': Input should be 'count' or 'distance'"),
         ("proxy.heads=5", "heads (5) must divide width (96) into even head sizes"),
-        ("quality.min_words", "write section.key=value, e.g. --set quality.min_words=20"),
+        ("quality.limits", "write section.key=value, e.g. --set quality.limits.gopher_short_doc=20"),
         ("=3", "write section.key=value"),
         ("quality..x=3", "write section.key=value"),
         ("quality=3", "quality = 3"),
@@ -74,8 +78,8 @@ def test_what_is_wrong_is_told_with_value_and_rule(change: str, told: str) -> No
 @pytest.mark.parametrize(
     ("change", "value"),
     [
-        ("quality.min_words=20", 20),
-        ("quality.min_words = 20", 20),
+        ("clusters.k=20", 20),
+        ("clusters.k = 20", 20),
         ("quality.languages=['en','de']", ("en", "de")),
         ("quality.languages=[]", ()),
         ("ingest.main_content=false", False),

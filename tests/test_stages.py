@@ -279,7 +279,7 @@ def test_a_later_crawl_changes_no_byte_of_an_earlier_one(
 
 
 def test_a_changed_threshold_recomputes_verdicts_but_neither_signals_nor_embeddings(copied: Corpus) -> None:
-    corpus = made_corpus.changed(copied, "quality.min_words=110")
+    corpus = made_corpus.changed(copied, "quality.limits.gopher_short_doc=110")
     for name in ("documents", "edits", "signals", "signatures", "embeddings"):
         assert _of(corpus, name).label == _of(copied, name).label
     assert _of(corpus, "verdicts").manifest() is None

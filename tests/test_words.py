@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.text.chunks import cut_as_spacy, cut_chunk
+from pipelines.text.special_chunks import SPECIAL
 from pipelines.text.words import (
     ALPHA,
     NON_SYMBOL,
     PUNCTUATION,
     TERMINAL,
-    Vocabulary,
     exact_chunk,
     lines,
     normalised_words,
@@ -49,10 +50,38 @@ TRICKY = st.text(
         ("f(x) = a/b", "f(x ) = a / b"),
         ("l'\u00e9cole d\u2019\u00e9t\u00e9", "l'\u00e9cole d\u2019\u00e9t\u00e9"),
         ("\u0435\u0441\u0442\u044c. \uc788\ub2e4.", "\u0435\u0441\u0442\u044c . \uc788\ub2e4 ."),
+        ("fine :-) (sad :( ) 8) <3", "fine :-) ( sad :( ) 8) <3"),
+        ("def f(x): a[1:] (==)", "def f(x ): a[1 :] (= =)"),
+        ("'' ''|' IS'', rock'n'roll", "'' '' | ' IS '' , rock'n'roll"),
+        ("z.B. and id. whos.", "z. B. and i d. who s."),
+        ("10am I'ma y'all c'mon couldn't've", "10 am I 'm a y' all c'm on could n't 've"),
+        ("20\u00b0C: 5\u00b0F. a\u2605b", "20 \u00b0 C : 5 \u00b0 F . a \u2605 b"),
+        ("US$5 7US$ 12yd 3TB <+8kB>", "US$ 5 7 US$ 12 yd 3 TB < +8kB >"),
+        ("foo--bar---baz 1--2 |-p0-|", "foo -- bar --- baz 1 - -2 |-p0-|"),
+        ("x==y a=b 1,b a,b a.b A.B", "x==y a = b 1,b a , b a.b A.B"),
+        ("10.0.0.1/x 9.8.7.6/x", "10.0.0.1 / x 9.8.7.6/x"),
     ],
 )
 def test_cuts_as_spacy_does(text: str, expected: str) -> None:
     assert words(text) == expected.split()
+
+
+def test_runs_of_scripts_without_spaces_stay_whole_where_asked() -> None:
+    assert cut_as_spacy("\u4e2d\u6587\u3002abc\u306e") == ("\u4e2d\u6587\u3002abc\u306e",)
+    assert cut_as_spacy("(\u4e2d\u6587\u3002)") == ("(", "\u4e2d\u6587", "\u3002", ")")
+    assert cut_as_spacy("\u0e01\u0e31\u0e19") == ("\u0e01\u0e31\u0e19",)
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127)))
+def test_both_cutters_agree_on_scripts_with_spaces(text: str) -> None:
+    assert list(map(cut_as_spacy, text.split())) == list(map(cut_chunk, text.split()))
+
+
+def test_special_chunks_are_cut_as_listed_within_brackets_too() -> None:
+    for chunk, expected in SPECIAL.items():
+        assert cut_chunk(chunk) == expected
+        if chunk[0].isalpha() and chunk[-1].isalpha():
+            assert cut_chunk(f"[{chunk},") == ("[", *expected, ",")
 
 
 def test_scripts_without_spaces_have_a_word_a_character() -> None:
@@ -70,30 +99,6 @@ def test_words_are_the_text_without_white_space(text: str) -> None:
 @given(TRICKY, TRICKY)
 def test_a_chunk_is_cut_the_same_anywhere(left: str, right: str) -> None:
     assert words(f"{left} {right}") == words(left) + words(right)
-
-
-@given(st.lists(TRICKY | st.text()))
-def test_vocabulary_numbers_the_same_words(texts: list[str]) -> None:
-    vocabulary = Vocabulary()
-    numbered = [vocabulary.numbers(text) for text in texts]
-    all_words = {
-        number: word
-        for row, text in zip(numbered, texts, strict=True)
-        for number, word in zip(row, words(text), strict=True)
-    }
-    assert len(set(all_words.values())) == len(all_words)
-    assert all(vocabulary.lengths()[number] == len(word) for number, word in all_words.items())
-    assert all(vocabulary.kinds()[number] == word_kind(word) for number, word in all_words.items())
-    assert all(vocabulary.number(word) == number for number, word in all_words.items())
-
-
-def test_vocabulary_forgets_when_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.text.words.MAX_REMEMBERED", 3)
-    vocabulary = Vocabulary()
-    vocabulary.numbers("a b c d e")
-    vocabulary.trim()
-    assert len(vocabulary.lengths()) == 0
-    assert vocabulary.numbers("e e f") == [0, 0, 1]
 
 
 def test_kinds() -> None:

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from pipelines import lineage
 from pipelines.corpus import Corpus
 from pipelines.fitting import kept_parts, read_clusters
-from pipelines.quality import signals as quality
+from pipelines.quality import rules
+from pipelines.quality.signals import SIGNALS
 from pipelines.records import document_id
 from pipelines.settings import Clusters, Quality
 from pipelines.vectors import cluster, embed
@@ -29,11 +30,12 @@ MIN_WORDS = 50
 # What keeps technical pages that FineWeb's thresholds, tuned on prose of the web, drop; each on top of the last.
 RELAXED: dict[str, dict[str, Any]] = {
     "as the preset": {},
-    "min_alpha_words 0.6": {"min_alpha_words": 0.6},
+    "gopher_below_alpha_threshold 0.6": {"limits": {"gopher_below_alpha_threshold": 0.6}},
     "and min_language_score 0.3": {"min_language_score": 0.3},
-    "and max_dup_chars 0.05": {"max_dup_chars": 0.05},
-    "and without c4": {"rules": ["gopher_repetition", "gopher_quality", "fineweb"]},
-    "and every language": {"languages": [], "stop_words": "per_language"},
+    "and char_dup_ratio 0.05": {"limits": {"gopher_below_alpha_threshold": 0.6, "char_dup_ratio": 0.05}},
+    "and without c4": {"without": ["lorem_ipsum", "curly_bracket", "too_few_sentences"]},
+    "technical": {"preset": "technical", "limits": {}, "without": []},
+    "and every language": {"languages": []},
 }
 
 
@@ -153,7 +155,7 @@ def kept_by(corpus: Corpus, truth: Mapping[bytes, Mapping[str, Any]]) -> dict[st
     for name, more in RELAXED.items():
         changes |= more
         settings = Quality.model_validate({**corpus.settings.quality.model_dump(), **changes})
-        reasons = quality.verdicts(signals, settings)
+        reasons = rules.verdicts(signals, settings)
         kept = np.asarray(pc.is_null(reasons))
         why = Counter(reason for reason, mine in zip(reasons.to_pylist(), ordinary, strict=True) if mine and reason)
         told[name] = {
@@ -168,7 +170,7 @@ def kept_by(corpus: Corpus, truth: Mapping[bytes, Mapping[str, Any]]) -> dict[st
 
 def _signals(corpus: Corpus) -> tuple[list[bytes], pa.Table]:
     tables = [
-        lineage.signals(corpus, crawl.name).read(part["part"], ("id", *quality.COLUMNS))
+        lineage.signals(corpus, crawl.name).read(part["part"], ("id", *SIGNALS.names, "language", "language_score"))
         for crawl in corpus.crawls
         for part in lineage.documents(corpus, crawl.name).finished()["parts"]
     ]

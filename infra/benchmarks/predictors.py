@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mixer.kriging import FittedKriging
-from mixer.predictor import LightGBM, rank_correlation
+from mixer.predictors.kriging import FittedKriging
+from mixer.predictors.trees import LightGBM
+from mixer.predictors.validation import rank_correlation
 
 NUM_RUNS = (12, 16, 21, 32, 48, 64, 112)
 SUBSETS = 8

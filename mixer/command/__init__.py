@@ -20,6 +20,7 @@ for _commands in (build.app, looking.app, demo.app):
 for _name, _group in {
     "settings": looking.settings_app,
     "corpus": corpus.app,
+    "takedown": corpus.takedown_app,
     "mix": mix.app,
     "export": export.app,
 }.items():

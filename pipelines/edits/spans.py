@@ -2,26 +2,19 @@
 
 A document's edits are a list of (start, end, replacement, reason). Places are bytes of the UTF-8 text, as
 Arrow stores it, so that a reader in any language cuts without decoding; spans are sorted, do not overlap
-and begin and end between characters. `text_after` and `texts_after` are the only readers.
-
-`line_edits` holds C4's rules for lines (Raffel et al. 2020, section 2.2), in the order of datatrove's code.
-It cuts a line with its line end; one blank line or more between kept lines goes too, since it has too few
-words. White space around a kept line stays, where datatrove strips it.
+and begin and end between characters. `edited`, `texts_after` and `text_after` are the only readers.
 """
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
+import numba
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.settings import Edits
-from pipelines.text.chunks import UNSPACED
-from pipelines.text.words import words
-
-VERSION = 1
+from pipelines.edits.characters import text_bytes
 
 SPAN = pa.struct(
     [
@@ -33,21 +26,7 @@ SPAN = pa.struct(
 )
 EDITS = pa.list_(pa.field("item", SPAN, nullable=False))
 
-# datatrove's names for its dropped lines, but for blank ones, which it counts with those of too few words
-TOO_LONG_WORD, NO_END_MARK, TOO_FEW_WORDS = "too_long_word", "no_terminal_punct", "too_few_words"
-JAVASCRIPT, POLICY, CITATION, BLANK_LINE = "javascript", "policy", "citation", "blank_line"
-
-POLICY_PHRASES = (
-    "terms of use",
-    "privacy policy",
-    "cookie policy",
-    "uses cookies",
-    "use of cookies",
-    "use cookies",
-)
-_END_MARKS = (".", "?", "!", '"', "'")
-_ELLIPSIS = "..."
-_CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
+Rows: TypeAlias = "pa.Array | pa.ChunkedArray"  # of type EDITS
 
 
 class Span(NamedTuple):
@@ -59,17 +38,8 @@ class Span(NamedTuple):
     reason: str
 
 
-def line_edits(texts: Iterable[str], settings: Edits) -> tuple[pa.Array, Counter[str]]:
-    """The edits of each text by C4's line rules, of type EDITS, and how many spans each reason has.
-
-    A line goes if a word has over `max_word_chars` characters; if it does not end in one of `.?!"'` or ends
-    in an ellipsis (`c4_end_mark` only; citations are looked through); if it has under `min_line_words`
-    words; if it names javascript; if it holds a policy phrase. From lines that stay, citation marks like
-    [1] go. Words are between white space here, as in C4; those of scripts without spaces are characters.
-    Without `c4_lines`, nothing goes.
-    """
-    spans = [_line_spans(text, settings) if settings.c4_lines else [] for text in texts]
-    return spans_array(spans), Counter(span.reason for row in spans for span in row)
+# ---------------------------------------------------------------------------------------------------------
+# Making them
 
 
 def spans_array(documents: Iterable[Sequence[Span]]) -> pa.Array:
@@ -85,112 +55,153 @@ def spans_array(documents: Iterable[Sequence[Span]]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items, type=EDITS)
 
 
-def text_after(text: str, spans: Iterable[tuple[Any, ...]]) -> str:
-    """The text with its spans replaced; each is (start, end, replacement, ...).
+def cuts_array(
+    offsets: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+    reasons: npt.NDArray[np.uint8],
+    names: Sequence[str],
+) -> pa.Array:
+    """An array of type EDITS of spans without replacement.
 
-    Raises ValueError for spans that are not in order, overlap, lie outside the text or cut a character.
+    Those of document d are at `offsets[d] : offsets[d + 1]`, and `names[reasons[i]]` is the i-th one's reason.
     """
-    data, pieces, place = text.encode(), [], 0
-    for start, end, replacement, *_ in spans:
-        if not place <= start <= end <= len(data):
-            raise ValueError(f"span {start}:{end} is out of order in a text of {len(data)} bytes, after {place}")
-        pieces += [data[place:start], replacement.encode()]
-        place = end
-    try:
-        return b"".join([*pieces, data[place:]]).decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"a span cuts a character in two, at byte {error.start} of what is left") from None
+    count = len(starts)
+    nothing = pa.StringArray.from_buffers(count, pa.py_buffer(np.zeros(count + 1, np.int32)), pa.py_buffer(b""))
+    why = pa.DictionaryArray.from_arrays(pa.array(reasons), pa.array(names, pa.string())).cast(pa.string())
+    columns = [pa.array(starts, pa.int32()), pa.array(ends, pa.int32()), nothing, why]
+    items = pa.StructArray.from_arrays(columns, fields=list(SPAN))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items, type=EDITS)
 
 
-def texts_after(texts: pa.ChunkedArray | pa.Array | Sequence[str], edits: pa.Array | pa.ChunkedArray) -> list[str]:
-    """`text_after` for each row; texts without edits are passed through."""
-    if isinstance(texts, pa.Array | pa.ChunkedArray):
-        texts = texts.to_pylist()
-    if len(texts) != len(edits):
-        raise ValueError(f"{len(texts)} texts, but edits for {len(edits)}")
-    after = list(texts)
-    for row, spans in _edited_rows(edits):
-        after[row] = text_after(texts[row], spans)
-    return after
+def no_edits(count: int) -> pa.Array:
+    """The edits of `count` documents that stay as they are."""
+    return spans_array([()] * count)
+
+
+def reasons(edits: Rows) -> Counter[str]:
+    """How many spans each reason has."""
+    found = _items(edits).field("reason").value_counts()
+    return Counter({row["values"]: row["counts"] for row in found.to_pylist()})
 
 
 # ---------------------------------------------------------------------------------------------------------
+# Reading them
 
 
-def _edited_rows(edits: pa.Array | pa.ChunkedArray) -> Iterator[tuple[int, list[tuple[int, int, str]]]]:
-    """(row, its spans) of rows that have any."""
-    first = 0
-    for chunk in edits.chunks if isinstance(edits, pa.ChunkedArray) else [edits]:
-        items = chunk.flatten()
-        spans = list(
-            zip(
-                items.field("start").to_pylist(),
-                items.field("end").to_pylist(),
-                items.field("replacement").to_pylist(),
-                strict=True,
-            )
-        )
-        lengths = chunk.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-        ends = np.cumsum(lengths)
-        for row in np.flatnonzero(lengths):
-            yield first + int(row), spans[ends[row] - lengths[row] : ends[row]]
-        first += len(chunk)
+def edited(texts: pa.Array | pa.ChunkedArray, edits: Rows) -> pa.Array:
+    """The texts with their spans replaced, of the same Arrow type (string or large_string), in one pass.
+
+    Raises ValueError where the rows are not as many, and for spans that are not in order, overlap, lie outside
+    their text or cut a character.
+    """
+    if len(texts) != len(edits):
+        raise ValueError(f"{len(texts)} texts, but edits for {len(edits)}")
+    texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    items = _items(edits)
+    if not len(items):
+        return texts
+    data, bounds = text_bytes(texts)
+    first = np.concatenate([[0], np.cumsum(lengths(edits))])
+    starts, ends = (np.array(items.field(name)) for name in ("start", "end"))
+    put, put_bounds = text_bytes(items.field("replacement"))
+    offsets = np.zeros(len(bounds), np.int64)
+    row = _measure(data, bounds, first, starts, ends, put_bounds, offsets)
+    if row >= 0:
+        text_after(texts[row].as_py(), zip(*(part[first[row] : first[row + 1]].tolist() for part in (starts, ends)),
+                                           [""] * int(first[row + 1] - first[row]), strict=True))  # fmt: skip
+        raise AssertionError("a span that cannot be cut")  # text_after told which
+    result = np.empty(int(offsets[-1]), np.uint8)
+    _cut(data, bounds, first, starts, ends, put, put_bounds, offsets, result)
+    large = pa.types.is_large_string(texts.type)
+    if not large and offsets[-1] > np.iinfo(np.int32).max:
+        raise ValueError(f"{offsets[-1]} bytes are left of the texts, more than a string column holds; cut the part")
+    kind, width = (pa.LargeStringArray, np.int64) if large else (pa.StringArray, np.int32)
+    return kind.from_buffers(len(texts), pa.py_buffer(offsets.astype(width)), pa.py_buffer(result))
 
 
-def _line_spans(text: str, settings: Edits) -> list[Span]:
-    """The spans of one text, in order."""
-    width = len if text.isascii() else _num_bytes
-    spans: list[Span] = []
-    place, kept_end, num_before = 0, None, 0  # kept_end: where the last kept line ends; spans up to there
-    for row in text.splitlines(keepends=True):
-        reason = _why_cut(row.strip(), settings)
-        if reason:
-            spans.append(Span(place, place + width(row), "", reason))
-        else:
-            spans += _citations(row, place, width)
-            kept_end, num_before = place + width(row.splitlines()[0]), len(spans)
-        place += width(row)
-    if kept_end is not None and num_before < len(spans):
-        # Only cut lines follow the last kept one: its line end goes with them, as when kept lines are joined.
-        spans[num_before] = spans[num_before]._replace(start=kept_end)
-    return spans
+def texts_after(texts: pa.Array | pa.ChunkedArray | Sequence[str], edits: Rows) -> list[str]:
+    """`text_after` for each row; of a list, texts without edits are passed through."""
+    if isinstance(texts, pa.Array | pa.ChunkedArray):
+        return list(edited(texts, edits).to_pylist())
+    if len(texts) != len(edits):
+        raise ValueError(f"{len(texts)} texts, but edits for {len(edits)}")
+    after = list(texts)
+    rows = np.flatnonzero(lengths(edits)).tolist()
+    found = edited(pa.array([texts[row] for row in rows], pa.large_string()), edits.take(pa.array(rows, pa.int64())))
+    for row, text in zip(rows, found.to_pylist(), strict=True):
+        after[row] = text
+    return after
 
 
-def _why_cut(line: str, settings: Edits) -> str:
-    """The reason to cut a stripped line, "" to keep it."""
-    chunks = line.split()
-    if len(line) > settings.max_word_chars and _longest_word(chunks) > settings.max_word_chars:
-        return TOO_LONG_WORD
-    if settings.c4_end_mark and line:
-        end = _CITATION.sub("", line) if line.endswith("]") else line
-        if not end.endswith(_END_MARKS) or end.endswith(_ELLIPSIS):
-            return NO_END_MARK
-    if len(chunks) < settings.min_line_words and _num_words(line, chunks) < settings.min_line_words:
-        return TOO_FEW_WORDS if chunks else BLANK_LINE
-    small = line.lower()
-    if "javascript" in small:
-        return JAVASCRIPT
-    if any(phrase in small for phrase in POLICY_PHRASES):
-        return POLICY
-    return ""
+def text_after(text: str, spans: Iterable[tuple[Any, ...]]) -> str:
+    """The text with its spans replaced; each is (start, end, replacement, ...). Raises ValueError as `edited`."""
+    data, pieces, place = text.encode(), list[bytes](), 0
+    for start, end, replacement, *_ in spans:
+        if not place <= start <= end <= len(data):
+            raise ValueError(f"span {start}:{end} is out of order in a text of {len(data)} bytes, after {place}")
+        for bound in (start, end):
+            if bound < len(data) and data[bound] & 0xC0 == 0x80:
+                raise ValueError(f"span {start}:{end} cuts a character in two")
+        pieces += [data[place:start], replacement.encode()]
+        place = end
+    return b"".join([*pieces, data[place:]]).decode()
 
 
-def _longest_word(chunks: list[str]) -> int:
-    """Characters of the longest word; scripts without spaces have none of over one character."""
-    return max((len(word) for chunk in chunks for word in UNSPACED.sub(" ", chunk).split()), default=0)
+# ---------------------------------------------------------------------------------------------------------
+# Arrow's columns
 
 
-def _num_words(line: str, chunks: list[str]) -> int:
-    return len(chunks) if line.isascii() or not UNSPACED.search(line) else len(words(line))
+def one_array(edits: Rows) -> pa.Array:
+    """Its chunks as one."""
+    return edits.combine_chunks() if isinstance(edits, pa.ChunkedArray) else edits
 
 
-def _citations(row: str, place: int, width: Callable[[str], int]) -> list[Span]:
-    """Citation marks of a line that starts at `place`."""
-    if "[" not in row:
-        return []
-    bounds = [(place + width(row[: m.start()]), place + width(row[: m.end()])) for m in _CITATION.finditer(row)]
-    return [Span(start, end, "", CITATION) for start, end in bounds]
+def _items(edits: Rows) -> pa.StructArray:
+    """All spans, in a row."""
+    return one_array(edits).flatten()
 
 
-def _num_bytes(text: str) -> int:
-    return len(text.encode())
+def lengths(edits: Rows) -> npt.NDArray[np.int64]:
+    """How many spans each row has."""
+    counts = one_array(edits).value_lengths().fill_null(0)
+    return np.asarray(counts).astype(np.int64)
+
+
+@numba.njit(cache=True)
+def _measure(data, bounds, first, starts, ends, put_bounds, offsets):  # type: ignore[no-untyped-def]
+    """Fill in where each text begins after its edits; the row of a span that cannot be cut, or -1."""
+    for row in range(len(bounds) - 1):
+        begin, size = bounds[row], bounds[row + 1] - bounds[row]
+        place, left = 0, size
+        for span in range(first[row], first[row + 1]):
+            start, end = starts[span], ends[span]
+            if not place <= start <= end <= size:
+                return row
+            if start < size and data[begin + start] & 0xC0 == 0x80:
+                return row
+            if end < size and data[begin + end] & 0xC0 == 0x80:
+                return row
+            left += put_bounds[span + 1] - put_bounds[span] - (end - start)
+            place = end
+        offsets[row + 1] = offsets[row] + left
+    return -1
+
+
+@numba.njit(cache=True)
+def _cut(data, bounds, first, starts, ends, put, put_bounds, offsets, result):  # type: ignore[no-untyped-def]
+    for row in range(len(bounds) - 1):
+        place, to = bounds[row], offsets[row]
+        for span in range(first[row], first[row + 1]):
+            start = bounds[row] + starts[span]
+            to = _copy(data, place, start, result, to)
+            to = _copy(put, put_bounds[span], put_bounds[span + 1], result, to)
+            place = bounds[row] + ends[span]
+        _copy(data, place, bounds[row + 1], result, to)
+
+
+@numba.njit(cache=True)
+def _copy(source, place, end, result, to):  # type: ignore[no-untyped-def]
+    for step in range(end - place):
+        result[to + step] = source[place + step]
+    return to + end - place

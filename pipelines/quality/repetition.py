@@ -1,8 +1,8 @@
 """Characters in repeated n-grams of words: Gopher's most expensive rules, compiled.
 
-Words come as numbers, all documents in one array; n-grams are compared word by word behind a hash, so the
-answer is exact. A few nanoseconds for each word and n. Rae et al. 2021, "Scaling Language Models" (appendix
-A.1.1), counted as datatrove counts.
+Words come as numbers, all documents in one array. An n-gram is known by the two (n-1)-grams in it, so that comparing
+two of any length is comparing one pair of numbers, and exact; a place whose (n-1)-gram comes once is never looked at
+again. Rae et al. 2021, "Scaling Language Models" (appendix A.1.1), counted as datatrove counts.
 """
 
 import numba
@@ -29,87 +29,95 @@ def ngram_shares(
     goes on behind it. 0 for a text with fewer than n words.
     """
     shares = np.zeros((len(offsets) - 1, len(TOP_SIZES) + len(DUP_SIZES)))
-    longest = int(np.diff(offsets).max(initial=0))
-    size = 1 << max(4, (2 * longest - 1).bit_length())
-    _fill(words, offsets, lengths, num_chars, shares, size)
+    _fill(words, offsets, lengths, num_chars, shares, int(np.diff(offsets).max(initial=0)))
     return shares
 
 
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(32)
+
+
 @numba.njit(cache=True)
-def _fill(words, offsets, lengths, num_chars, shares, size):  # type: ignore[no-untyped-def]
-    places = np.zeros(size, np.int64)  # where the n-gram of this slot stands first
-    counts = np.zeros(size, np.int64)
+def _fill(words, offsets, lengths, num_chars, shares, longest):  # type: ignore[no-untyped-def]
+    size = 16
+    while size < 2 * longest:
+        size *= 2
+    keys, places = np.empty(size, np.int64), np.empty(size, np.int32)
     stamps = np.zeros(size, np.int64)  # the round that wrote the slot; saves clearing
+    grams = np.empty(longest + 1, np.int32)  # the place where the n-gram of a place stands first, -1 if it comes once
+    counts = np.empty(longest + 1, np.int32)
+    chars = np.zeros(longest + 1, np.int64)  # of the words before a place
+    seen = np.zeros(longest + 1, np.int64)
     stamp = 0
     for document in range(len(offsets) - 1):
-        text = words[offsets[document] : offsets[document + 1]]
-        if len(text) < 2:
+        begin = offsets[document]
+        count = offsets[document + 1] - begin
+        if count < 2:
             continue
         mask = 16
-        while mask < 2 * len(text):
+        while mask < 2 * count:
             mask *= 2
         mask -= 1
-        for n in range(2, 5):
+        for place in range(count):
+            grams[place] = words[begin + place]
+            chars[place + 1] = chars[place] + lengths[words[begin + place]]
+        repeated = True
+        for n in range(2, 11):
+            if count < n or (not repeated and n >= 5):
+                break
             stamp += 1
-            chars = _top_chars(text, n, lengths, places, counts, stamps, stamp, mask)
-            shares[document, n - 2] = chars / num_chars[document]
-        for n in range(5, 11):
-            stamp += 1
-            chars = _repeated_chars(text, n, lengths, places, stamps, stamp, mask)
-            shares[document, n - 2] = chars / num_chars[document]
+            if repeated:
+                best, first = _lengthen(grams, count - n + 1, n, counts, keys, places, stamps, stamp, mask)
+                repeated = best > 1
+            else:
+                best, first = 1, 0
+            if n < 5:
+                found = best * (chars[first + n] - chars[first] + n - 1)
+            else:
+                found = _walk(grams, count - n + 1, n, chars, seen, stamp)
+            shares[document, n - 2] = found / num_chars[document]
 
 
 @numba.njit(cache=True)
-def _top_chars(text, n, lengths, places, counts, stamps, stamp, mask):  # type: ignore[no-untyped-def]
-    best_count, best_place = 0, 0
-    for place in range(len(text) - n + 1):
-        slot = _slot(text, place, n, places, stamps, stamp, mask)
+def _lengthen(grams, num_places, n, counts, keys, places, stamps, stamp, mask):  # type: ignore[no-untyped-def]
+    """Turn (n-1)-grams into n-grams, in place; (how often the commonest comes, its first place)."""
+    best, first = 1, 0
+    for place in range(num_places):
+        one, next_one = grams[place], grams[place + 1]
+        if n > 2 and (one < 0 or next_one < 0):
+            grams[place] = -1
+            continue
+        key = (np.int64(one) << 32) | np.int64(next_one)
+        mixed = np.uint64(key) * _FACTOR
+        mixed ^= mixed >> _SHIFT
+        slot = np.int64(mixed & np.uint64(mask))
+        while stamps[slot] == stamp and keys[slot] != key:
+            slot = (slot + 1) & mask
         if stamps[slot] != stamp:
-            stamps[slot], places[slot], counts[slot] = stamp, place, 0
-        counts[slot] += 1
-        count, first = counts[slot], places[slot]
-        if count > best_count or (count == best_count and first < best_place):
-            best_count, best_place = count, first
-    return best_count * (_chars(text, best_place, n, lengths) + n - 1) if best_count else 0
+            stamps[slot], keys[slot], places[slot] = stamp, key, place
+            counts[place] = 0
+        gram = places[slot]
+        grams[place] = gram
+        counts[gram] += 1
+        if counts[gram] > best or (counts[gram] == best and gram < first and best > 1):
+            best, first = counts[gram], gram
+    for place in range(num_places):
+        if grams[place] >= 0 and counts[grams[place]] == 1:
+            grams[place] = -1
+    return best, first
 
 
 @numba.njit(cache=True)
-def _repeated_chars(text, n, lengths, places, stamps, stamp, mask):  # type: ignore[no-untyped-def]
-    chars, place = 0, 0
-    while place < len(text) - n + 1:
-        slot = _slot(text, place, n, places, stamps, stamp, mask)
-        if stamps[slot] == stamp:
-            chars += _chars(text, place, n, lengths)
+def _walk(grams, num_places, n, chars, seen, stamp):  # type: ignore[no-untyped-def]
+    """Characters of the n-grams that were passed before, going on behind each."""
+    found, place = 0, 0
+    while place < num_places:
+        gram = grams[place]
+        if gram >= 0 and seen[gram] == stamp:
+            found += chars[place + n] - chars[place]
             place += n
         else:
-            stamps[slot], places[slot] = stamp, place
+            if gram >= 0:
+                seen[gram] = stamp
             place += 1
-    return chars
-
-
-@numba.njit(cache=True)
-def _slot(text, place, n, places, stamps, stamp, mask):  # type: ignore[no-untyped-def]
-    """The table slot of the n-gram at `place`: its own, or the free one where it belongs."""
-    mixed = np.uint64(0)
-    for step in range(n):
-        mixed = (mixed ^ np.uint64(text[place + step])) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    slot = np.int64(mixed & np.uint64(mask))
-    while stamps[slot] == stamp:
-        first, same = places[slot], True
-        for step in range(n):
-            if text[first + step] != text[place + step]:
-                same = False
-                break
-        if same:
-            break
-        slot = (slot + 1) & mask
-    return slot
-
-
-@numba.njit(cache=True)
-def _chars(text, place, n, lengths):  # type: ignore[no-untyped-def]
-    chars = 0
-    for step in range(n):
-        chars += lengths[text[place + step]]
-    return chars
+    return found

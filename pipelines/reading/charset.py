@@ -11,7 +11,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from operator import attrgetter
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
@@ -56,16 +56,19 @@ def decode(body: bytes, declared: str = "") -> Decoded:
             return _lenient(body[len(mark) :], charset)
     if (wide := _utf16_without_mark(body)) is not None:
         return _lenient(body, wide)
-    labels = dict.fromkeys(name for name in (codec(declared), codec(meta_label(body))) if name)
-    if not SEVEN_BIT.isdisjoint(labels) and body.isascii():
-        return _first_strict(body, labels) or _lenient(body, "utf-8")
+    if body.isascii():
+        return _ascii(body, declared)
     if utf8 := _utf8(body):
         return utf8
-    candidates = dict.fromkeys([*labels, *_detected(body)])
-    replaced = map(partial(_lenient, body), candidates)
-    return _first_strict(body, candidates) or min(replaced, key=attrgetter("num_replaced"))
+    labels = _labels(body, declared)
+    if found := _first_strict(body, labels):
+        return found
+    detected = dict.fromkeys(_detected(body))
+    replaced = map(partial(_lenient, body), labels | detected)
+    return _first_strict(body, detected) or min(replaced, key=attrgetter("num_replaced"))
 
 
+@lru_cache(maxsize=1024)
 def codec(label: str) -> str:
     """Python's codec for a declared label as browsers understand it; "" for an unknown one."""
     label = label.strip().lower()
@@ -88,12 +91,29 @@ def meta_label(body: bytes) -> str:
 # Candidates
 
 
+def _labels(body: bytes, declared: str) -> dict[str, None]:
+    return dict.fromkeys(name for name in (codec(declared), codec(meta_label(body))) if name)
+
+
+def _ascii(body: bytes, declared: str) -> Decoded:
+    """ASCII, which is UTF-8, unless a seven-bit charset is declared: the labels of both hold `2022` or `hz`."""
+    said = declared.encode("ascii", "replace") + body[:META_BYTES].lower()
+    if b"2022" in said or b"hz" in said:
+        labels = _labels(body, declared)
+        if not SEVEN_BIT.isdisjoint(labels):
+            return _first_strict(body, labels) or _lenient(body, "utf-8")
+    return Decoded(body.decode("ascii"), "utf-8", 0)
+
+
 def _utf8(body: bytes) -> Decoded | None:
     """UTF-8 without a bad byte, or with a few: at least ten whole characters beyond ASCII to each of them.
 
     Legacy text read as UTF-8 is nearly all bad, so the two do not meet.
     """
-    decoded = _lenient(body, "utf-8")
+    try:
+        return Decoded(body.decode(), "utf-8", 0)
+    except UnicodeDecodeError:
+        decoded = _lenient(body, "utf-8")
     if not decoded.num_replaced:
         return decoded
     num_wide = sum(map(len, _WIDE.findall(decoded.text))) - decoded.num_replaced

@@ -14,8 +14,10 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.errors import AccountingError, DropRecord, InputError
-from pipelines.reading.extract import Page, clean_text, page_text
+from pipelines.reading import precise
+from pipelines.reading.extract import Page, cleaned, page_text
 from pipelines.reading.framed import ByteFile, Framed, Lost
+from pipelines.reading.licence_ids import licence_id
 from pipelines.reading.rows import read_lines, read_parquet
 from pipelines.reading.warc import read_warc
 from pipelines.records import DOCUMENTS, REJECTS, Counts, IngestedPart, document_id
@@ -46,6 +48,8 @@ def read_parts(
     Raises InputError for an unknown format or an unusable file, AccountingError where bytes do not add up.
     """
     _must_be_supported(relative)
+    if settings.extractor == "trafilatura":
+        precise.installed()
     if size == 0:
         yield _Part(offset, relative, crawl, settings).closed(end=True)
         return
@@ -106,15 +110,15 @@ class _Part:
         self._relative = relative
         self._crawl = crawl
         self._settings = settings
-        self._documents: list[dict[str, Any]] = []
-        self._rejects: list[dict[str, Any]] = []
+        self._documents: dict[str, list[Any]] = {name: [] for name in DOCUMENTS.names}
+        self._rejects: dict[str, list[Any]] = {name: [] for name in REJECTS.names}
         self._counts = Counts()
         self._seen: set[bytes] = set()
         self._text_bytes = self._bytes_read = self._bytes_lost = 0
 
     @property
     def is_full(self) -> bool:
-        num_rows = max(len(self._documents), len(self._rejects))
+        num_rows = max(len(self._documents["id"]), len(self._rejects["id"]))
         return self._text_bytes >= self._settings.part_bytes or num_rows >= self._settings.part_rows
 
     def add(self, item: Framed | Lost) -> None:
@@ -133,8 +137,8 @@ class _Part:
         if not self._counts.balanced():
             raise AccountingError(f"{self._relative}: records do not add up: {self._counts}")
         return IngestedPart(
-            documents=pa.Table.from_pylist(self._documents, schema=DOCUMENTS),
-            rejects=pa.Table.from_pylist(self._rejects, schema=REJECTS),
+            documents=pa.table(self._documents, schema=DOCUMENTS),
+            rejects=pa.table(self._rejects, schema=REJECTS),
             counts=self._counts,
             first_offset=self.first_offset,
             next_offset=self.next_offset,
@@ -171,25 +175,28 @@ class _Part:
         self._seen.add(identity)
 
     def _keep(self, identity: bytes, framed: Framed, page: Page) -> None:
-        num_bytes = len(page.text.encode())
         url = _plain(framed.url)
-        self._documents.append(
-            {
-                "id": identity,
-                "url": url,
-                "date": _plain(framed.date),
-                "source": _plain(framed.source) or _host(url),
-                "licence": _plain(framed.licence or page.licence),
-                "charset": page.charset,
-                "num_replaced": page.num_replaced,
-                "offset": framed.offset,
-                "length": framed.next_offset - framed.offset,
-                "num_bytes": num_bytes,
-                "text": page.text,
-            }
+        licence = _plain(framed.licence or page.licence)
+        _append(
+            self._documents,
+            id=identity,
+            url=url,
+            date=_plain(framed.date),
+            source=_plain(framed.source) or _host(url),
+            licence=licence,
+            licence_id=licence_id(licence),
+            robots=page.said.robots,
+            tdm=page.said.tdm,
+            tdm_policy=_plain(page.said.policy),
+            charset=page.charset,
+            num_replaced=page.num_replaced,
+            offset=framed.offset,
+            length=framed.next_offset - framed.offset,
+            num_bytes=page.num_bytes,
+            text=page.text,
         )
         self._counts.kept += 1
-        self._text_bytes += num_bytes
+        self._text_bytes += page.num_bytes
 
     def _fail(self, identity: bytes, reason: str, framed: Framed) -> None:
         self._counts.errors[reason] += 1
@@ -197,9 +204,12 @@ class _Part:
 
     def _reject(self, identity: bytes, url: str, reason: str, item: Framed | Lost) -> None:
         length = item.next_offset - item.offset
-        self._rejects.append(
-            {"id": identity, "url": _plain(url), "reason": reason, "offset": item.offset, "length": length}
-        )
+        _append(self._rejects, id=identity, url=_plain(url), reason=reason, offset=item.offset, length=length)
+
+
+def _append(columns: dict[str, list[Any]], **row: Any) -> None:
+    for name, value in row.items():
+        columns[name].append(value)
 
 
 def _page(framed: Framed, settings: Ingest) -> Page:
@@ -208,12 +218,14 @@ def _page(framed: Framed, settings: Ingest) -> Page:
             framed.body,
             content_type=framed.content_type,
             declared=framed.charset,
+            said=framed.said,
             main_content=settings.main_content,
+            extractor=settings.extractor,
         )
-    text = clean_text(framed.text)
+    text, num_bytes = cleaned(framed.text)
     if not text:
         raise DropRecord("no_text")
-    return Page(text, "", framed.num_replaced)
+    return Page(text, num_bytes, "", framed.num_replaced)
 
 
 def _identity(framed: Framed, crawl: str, relative: str) -> bytes:
@@ -234,4 +246,6 @@ def _host(url: str) -> str:
 
 def _plain(value: str) -> str:
     """Valid UTF-8 without line ends or NUL bytes, as names and addresses have it."""
+    if value.isascii() and value.isprintable():
+        return value
     return value.encode("utf-8", "replace").decode().translate(_LINE_BREAKS)

@@ -9,6 +9,8 @@ starts again at that record's next_offset yields exactly the records that follow
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipelines.reading.optouts import NOTHING, Said
+
 
 @dataclass(frozen=True, slots=True)
 class Framed:
@@ -22,6 +24,7 @@ class Framed:
     date: str = ""
     source: str = ""
     licence: str = ""
+    said: Said = NOTHING  # of robots and text mining, by the transport's headers
     content_type: str = ""  # lower case, without parameters; "" where nobody says
     charset: str = ""  # as declared by the transport
     status: int = 0  # of HTTP; 0 where there was none

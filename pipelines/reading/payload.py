@@ -15,6 +15,7 @@ from pipelines.reading.framed import BrokenRecord
 SLICE_BYTES = 8 << 10  # of a compressed body at once; what follows a gzip member is copied, so it must be short
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+LISTS = frozenset({"link", "x-robots-tag", "content-usage"})  # fields that servers repeat, with a value in each
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +63,29 @@ def split_head(block: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def fields(head: bytes) -> dict[str, str]:
-    """Header fields by lower-case name; the first of a repeated one, folded lines joined."""
+    """Header fields by lower-case name; folded lines joined; of a repeated one the first, or all where it is a list."""
     found: dict[str, str] = {}
-    last = ""
-    for line in head.decode("utf-8", "replace").split("\n"):
+    for line in _unfolded(head.decode("utf-8", "replace")):
         name, colon, value = line.partition(":")
-        if line[:1] in (" ", "\t"):
-            if last:
-                found[last] = f"{found[last]} {line.strip()}".strip()
-        elif colon:
-            last = name.strip().lower()
-            if last in found:
-                last = ""
-            else:
-                found[last] = value.strip()
+        if colon:
+            name = name.strip().lower()
+            if name not in found:
+                found[name] = value.strip()
+            elif name in LISTS:
+                found[name] = f"{found[name]}, {value.strip()}"
     return found
+
+
+def _unfolded(head: str) -> list[str]:
+    if "\n " not in head and "\n\t" not in head:
+        return head.split("\n")
+    lines: list[str] = []
+    for line in head.split("\n"):
+        if line[:1] not in (" ", "\t"):
+            lines.append(line)
+        elif lines:
+            lines[-1] = f"{lines[-1].rstrip()} {line.strip()}"
+    return lines
 
 
 def media_type(value: str) -> tuple[str, str]:

@@ -14,14 +14,21 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, cast
+
+from isal import isal_zlib
 
 from pipelines.errors import DropRecord
+from pipelines.reading import optouts
 from pipelines.reading.framed import BrokenRecord, ByteFile, Framed, Lost, Window
 from pipelines.reading.licences import of_link_header
 from pipelines.reading.payload import decoded, fields, media_type, response, split_head
-from pipelines.reading.streams import GzipMember, Pieces, spread
+from pipelines.reading.streams import PULL_BYTES, GzipMember, Pieces, spread
 
 MAX_HEADER_BYTES = 64 << 10
+SINGLE_BYTES = 32 << 10  # of a member, compressed
+DAMAGE = cast(type[Exception], isal_zlib.error)
+OPEN = (0, 0)  # a span that is filled in later
 GZIP_MAGIC = b"\x1f\x8b\x08"
 VERSION = b"WARC/"
 PAGES = frozenset({"text/html", "application/xhtml+xml", "text/plain", ""})
@@ -51,6 +58,10 @@ def read_warc(
 
 def _members(window: Window, position: int, limit: int) -> Iterator[Framed | Lost]:
     while position < window.size:
+        if single := _single(window, position, limit):
+            yield single
+            position = single.next_offset
+            continue
         stream = _Stream(GzipMember(window, position))
         records = iter(partial(_streamed, stream, limit), None)
         end, damage = yield from spread(records, stream.pieces, position)
@@ -59,6 +70,28 @@ def _members(window: Window, position: int, limit: int) -> Iterator[Framed | Los
             # A damaged stream may swallow what follows: only without a later member is the file truncated.
             yield Lost(done, end, damage if end == window.size else "damaged")
         position = end
+
+
+def _single(window: Window, position: int, limit: int) -> Framed | None:
+    """The record of a small member that is whole and holds no other one, as nearly all do; None for the rest.
+
+    Three times faster than the stream that the others are read by, and the same. Should isal find damage where zlib
+    finds none, zlib is believed.
+    """
+    data = window.at(position, SINGLE_BYTES)
+    inflater = isal_zlib.decompressobj(31)
+    try:
+        content = inflater.decompress(data, PULL_BYTES)
+    except DAMAGE:
+        return None
+    header = _header(content) if inflater.eof else None
+    if header is None or not 0 <= header.length <= limit:
+        return None
+    end = header.num_bytes + header.length
+    if len(content) - end != 4 or not content.endswith(b"\r\n\r\n"):
+        return None
+    span = position, position + len(data) - len(inflater.unused_data)
+    return _judged(header, content[header.num_bytes : end], limit, span)
 
 
 class _Stream:
@@ -120,7 +153,8 @@ def _streamed(stream: _Stream, limit: int) -> Framed | None:
         stream.skip_line_ends()
         return header.framed(drop="too_large")
     whole = stream.fill(header.num_bytes + header.length)
-    block = bytes(stream.buffer[header.num_bytes : header.num_bytes + header.length])
+    with memoryview(stream.buffer) as held:
+        block = bytes(held[header.num_bytes : header.num_bytes + header.length])
     stream.skip(header.num_bytes + header.length)
     if stream.skip_line_ends() and not (stream.fill(len(VERSION)) and stream.buffer.startswith(VERSION)):
         whole = False
@@ -202,16 +236,14 @@ class _Header:
     def record_type(self) -> str:
         return self.values.get("warc-type", "").lower()
 
-    def framed(self, *, drop: str = "", error: str = "") -> Framed:
+    def framed(self, span: tuple[int, int] = OPEN, **values: Any) -> Framed:
         return Framed(
-            0,
-            0,
+            *span,
             record_type=self.record_type,
             record_id=self.values.get("warc-record-id", ""),
             url=self.values.get("warc-target-uri", "").strip("<>"),
             date=self.values.get("warc-date", ""),
-            drop=drop,
-            error=error,
+            **values,
         )
 
 
@@ -228,24 +260,23 @@ def _header(data: bytes | bytearray) -> _Header | None:
     return _Header(values, len(head) + len(separator), int(length) if known else -1)
 
 
-def _judged(header: _Header, block: bytes, limit: int) -> Framed:
+def _judged(header: _Header, block: bytes, limit: int, span: tuple[int, int] = OPEN) -> Framed:
     """The record with its body, or with the reason why it cannot become a document."""
-    framed = header.framed()
+    kind = header.record_type
+    judge = _JUDGES.get(kind)
+    if judge is None:
+        return header.framed(span, drop=f"type_{kind if kind.isalpha() else 'unknown'}")
     try:
-        judge = _JUDGES.get(framed.record_type)
-        if judge is None:
-            known = framed.record_type if framed.record_type.isalpha() else "unknown"
-            return replace(framed, drop=f"type_{known}")
-        return judge(framed, header, block, limit)
+        return header.framed(span, **judge(header, block, limit))
     except DropRecord as drop:
-        return replace(framed, drop=drop.reason)
+        return header.framed(span, drop=drop.reason)
     except BrokenRecord as broken:
-        return replace(framed, error=broken.reason)
+        return header.framed(span, error=broken.reason)
     except Exception as error:  # whatever a record provokes costs this record only
-        return replace(framed, error=f"exception_{type(error).__name__}")
+        return header.framed(span, error=f"exception_{type(error).__name__}")
 
 
-def _response(framed: Framed, header: _Header, block: bytes, limit: int) -> Framed:
+def _response(header: _Header, block: bytes, limit: int) -> dict[str, Any]:
     if not header.values.get("content-type", "application/http").lower().startswith("application/http"):
         raise DropRecord("content_type")  # e.g. text/dns
     answer = response(block)
@@ -258,28 +289,28 @@ def _response(framed: Framed, header: _Header, block: bytes, limit: int) -> Fram
     body = decoded(answer, limit)
     if not body:
         raise DropRecord("empty_body")
-    return replace(
-        framed,
-        status=answer.status,
-        content_type=answer.content_type,
-        charset=answer.charset,
-        licence=of_link_header(answer.headers.get("link", "")),
-        body=body,
-    )
+    return {
+        "status": answer.status,
+        "content_type": answer.content_type,
+        "charset": answer.charset,
+        "licence": of_link_header(answer.headers.get("link", "")),
+        "said": optouts.of_headers(answer.headers),
+        "body": body,
+    }
 
 
-def _resource(framed: Framed, header: _Header, block: bytes, limit: int) -> Framed:
+def _resource(header: _Header, block: bytes, limit: int) -> dict[str, Any]:
     if header.values.get("content-type", "").lower().startswith("application/http"):
-        return _response(framed, header, block, limit)
+        return _response(header, block, limit)
     content_type, charset = media_type(header.values.get("content-type", ""))
     if not block:
         raise DropRecord("empty_body")
     if content_type not in PAGES:
         raise DropRecord("content_type")
-    return replace(framed, content_type=content_type, charset=charset, body=block)
+    return {"content_type": content_type, "charset": charset, "body": block}
 
 
-_JUDGES: dict[str, Callable[[Framed, _Header, bytes, int], Framed]] = {
+_JUDGES: dict[str, Callable[[_Header, bytes, int], dict[str, Any]]] = {
     "response": _response,
     "resource": _resource,
     "conversion": _resource,

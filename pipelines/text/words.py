@@ -3,25 +3,18 @@
 Words are counted as spaCy's blank English tokeniser counts them (pipelines/text/chunks.py has the rules and the
 treatment of scripts without spaces), because the published filters count so.
 
-A chunk between white space is cut the same way wherever it stands, so `Vocabulary` remembers cut chunks and
-numbers words: tokenising then costs a few times `str.split`. It is bounded and changes no answer.
+A chunk between white space is cut the same way wherever it stands. So this is the readable reference: long runs of
+texts go through `pipelines.text.vocabulary`, which cuts each chunk once, and `pipelines.text.normalised`, compiled.
 """
 
 import re
 import unicodedata
-from array import array
 from itertools import chain
-
-import numpy as np
-import numpy.typing as npt
 
 from pipelines.text.chunks import UNSPACED, code_points, cut_chunk
 
 # What the rules ask of a word, as bits.
 NON_SYMBOL, ALPHA, TERMINAL, PUNCTUATION = 1, 2, 4, 8
-
-MAX_REMEMBERED = 300_000  # chunks, and words: about 100 MB
-MAX_REMEMBERED_CHARS = 64  # longer chunks hardly ever come twice
 
 # Unicode's property Sentence_Terminal: what ends a sentence, in any script.
 TERMINAL_MARKS = code_points(
@@ -37,7 +30,8 @@ TERMINAL_MARKS = code_points(
     """
 )
 
-_NUMBER = re.compile(r"\d+(?:[.,\u060c\u066b]\d+)?")
+NUMBER_MARKS = ".,\u060c\u066b"  # one of them between digits belongs to the number
+_NUMBER = re.compile(rf"\d+(?:[{NUMBER_MARKS}]\d+)?")
 _PARAGRAPH_BREAK = re.compile(r"\n{2,}")
 _LINE_BREAK = re.compile(r"\n+")
 
@@ -74,6 +68,8 @@ def num_sentences(text: str) -> int:
 
 def word_kind(word: str) -> int:
     """The bits NON_SYMBOL, ALPHA, TERMINAL (a terminal mark alone) and PUNCTUATION (nothing else in it)."""
+    if word.isalpha():  # most are
+        return NON_SYMBOL | ALPHA
     categories = [unicodedata.category(character)[0] for character in word]
     return (
         NON_SYMBOL * any(category not in "PSC" for category in categories)
@@ -84,92 +80,40 @@ def word_kind(word: str) -> int:
 
 
 def normalised_words(text: str) -> list[str]:
-    """Words for MinHash: lower case, numbers as "0", no punctuation, symbols or diacritics (NFD minus Mn)."""
+    """Words for MinHash: lower case, numbers as "0", no punctuation, symbols or diacritics (NFD minus Mn).
+
+    Every character is treated by itself, so a sigma at the end of a word is one like any other.
+    `pipelines.text.normalised` has the same, compiled.
+    """
     return list(chain.from_iterable(map(normalised_chunk, text.split())))
 
 
 def normalised_chunk(chunk: str) -> list[str]:
     """`normalised_words` of a text without white space; those of a text are its chunks' in a row."""
-    chunk = chunk.lower()
-    return [chunk] if chunk.isascii() and chunk.isalpha() else _plain(_NUMBER.sub("0", chunk))
+    return _plain(_NUMBER.sub("0", chunk.lower()))
 
 
 def exact_chunk(chunk: str) -> list[str]:
     """`normalised_chunk`, but numbers keep their digits: "1,000.5" is "1", "000", "5"."""
-    chunk = chunk.lower()
-    return [chunk] if chunk.isascii() and chunk.isalnum() else _plain(chunk)
+    return _plain(chunk.lower())
 
 
 def _plain(chunk: str) -> list[str]:
-    letters = unicodedata.normalize("NFD", chunk).translate(_NORMAL)
-    return UNSPACED.sub(r" \g<0> ", letters).split()
-
-
-class Vocabulary:
-    """Words as numbers, with their lengths and kinds; one per process.
-
-    Numbers depend on what was read before: use them within one call, never in an output.
-    """
-
-    def __init__(self) -> None:
-        self._clear()
-
-    def numbers(self, text: str) -> list[int]:
-        """`words(text)` as numbers."""
-        return list(chain.from_iterable(map(self._chunks.__getitem__, text.split())))
-
-    def number(self, word: str) -> int:
-        """The number of one word."""
-        return self._chunks.number(word)
-
-    def lengths(self) -> npt.NDArray[np.int32]:
-        """Characters of each numbered word."""
-        return np.array(self._chunks.lengths, dtype=np.int32)
-
-    def kinds(self) -> npt.NDArray[np.uint8]:
-        """`word_kind` of each numbered word."""
-        return np.array(self._chunks.kinds, dtype=np.uint8)
-
-    def trim(self) -> None:
-        """Forget all when too much is remembered; every number given out before is void then."""
-        if max(len(self._chunks), len(self._chunks.numbers)) > MAX_REMEMBERED:
-            self._clear()
-
-    def _clear(self) -> None:
-        self._chunks = _Chunks()
-
-
-class _Chunks(dict[str, tuple[int, ...]]):
-    """Chunk -> numbers of its words, filled as it is asked."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-        self.lengths = array("i")
-        self.kinds = array("B")
-
-    def __missing__(self, chunk: str) -> tuple[int, ...]:
-        found = tuple(map(self.number, cut_chunk(chunk)))
-        if len(chunk) <= MAX_REMEMBERED_CHARS:
-            self[chunk] = found
-        return found
-
-    def number(self, word: str) -> int:
-        found = self.numbers.get(word)
-        if found is None:
-            found = self.numbers[word] = len(self.lengths)
-            self.lengths.append(len(word))
-            self.kinds.append(word_kind(word))
-        return found
+    return UNSPACED.sub(r" \g<0> ", chunk.translate(NORMAL)).split()
 
 
 class _Normal(dict[int, str]):
-    """Code point -> what stands for it in normalised words, filled as `str.translate` asks."""
+    """Code point in lower case -> what stands for it in normalised words, filled as it is asked; a mark is a space."""
 
     def __missing__(self, code: int) -> str:
-        category = unicodedata.category(chr(code))
-        kept = "" if category == "Mn" else " " if category[0] in "PSC" else chr(code)
-        self[code] = kept
-        return kept
+        kept = [
+            character
+            for character in unicodedata.normalize("NFD", chr(code))
+            if unicodedata.category(character) != "Mn"
+        ]
+        found = "".join(" " if unicodedata.category(character)[0] in "PSCZ" else character for character in kept)
+        self[code] = found.replace("\u03c2", "\u03c3")
+        return self[code]
 
 
-_NORMAL = _Normal()
+NORMAL = _Normal()

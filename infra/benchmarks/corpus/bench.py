@@ -24,11 +24,12 @@ PEERS = {
     "datatrove": (
         "datatrove==0.10.1", "spacy==3.8.18", "nltk", "xxhash<4", "tldextract", "pyahocorasick", "trafilatura",
         "resiliparse", "fastwarc", "warcio", "ftfy", "numpy", "orjson", "cchardet; python_version<'3.11'",
-        "faust-cchardet", "python-magic", "pyarrow<26", "regex", "fasttext-numpy2-wheel",
+        "faust-cchardet", "python-magic", "fasteners", "lxml_html_clean", "pyarrow<26", "regex", "fasttext-numpy2-wheel", "tokenizers",
     ),
-    "curator": ("nemo-curator[text_cpu]==1.4.0",),
+    "curator": ("nemo-curator==1.4.0",),
     "text-dedup": ("text-dedup==0.4.0",),
-    "dolma": ("dolma==1.2.1", "numpy<2"),
+    # Without the pins of its S3 client pip looks for versions that fit for longer than the benchmark takes.
+    "dolma": ("dolma==1.2.1", "numpy<2", "boto3==1.28.17", "aiobotocore==2.5.4", "botocore==1.31.17"),
 }  # fmt: skip
 
 

@@ -17,6 +17,8 @@ SECTIONS = (
     "minhash",
     "parity_datatrove",
     "parity_curator",
+    "parity_dolma",
+    "contamination",
     "warc_to_dedup",
     "scaling",
     "groupby",

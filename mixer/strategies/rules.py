@@ -3,10 +3,14 @@
 Each function gives (buckets,) weights. What a cap takes away goes to the other buckets (candidates.capped).
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mixer.candidates import Floats, Space, capped
+from mixer.strategy import History, Problem
 from pipelines.errors import SettingsError
 
 
@@ -16,8 +20,20 @@ def natural(space: Space) -> Floats:
 
 
 def uniform(space: Space) -> Floats:
-    """The same weight for every bucket; CLIMB's `Random` (2504.13161). With caps, UniMax (2304.09151)."""
+    """The same weight for every bucket; CLIMB's `Random` (2504.13161). With caps, UniMax at that many epochs."""
     return _capped(np.ones_like(space.shares), space)
+
+
+def unimax(space: Space, epochs: float = 1.0) -> Floats:
+    """The same weight for every bucket, none read more than `epochs` times (2304.09151, algorithm 1; 1 is its advice).
+
+    Where the budget is more than that many epochs of everything, all are read alike: `natural`.
+    """
+    limits = np.minimum(space.limits, epochs * space.once)
+    if limits.sum() < 1:
+        return natural(space)
+    row: Floats = capped(np.full_like(limits, 1 / len(limits)), limits)[0]
+    return row
 
 
 def nearest(space: Space, counts: ArrayLike) -> Floats:
@@ -43,8 +59,8 @@ def entropy(space: Space) -> Floats:
     return _capped(np.sqrt(space.shares), space)
 
 
-def rules(space: Space, counts: ArrayLike) -> dict[str, Floats]:
-    """All of the above, by name."""
+def all_of(space: Space, counts: ArrayLike) -> dict[str, Floats]:
+    """The rules that every search trains beside its own mixtures, by name."""
     return {
         "natural": natural(space),
         "uniform": uniform(space),
@@ -58,6 +74,45 @@ def cluster_counts(cluster_ids: ArrayLike, num_buckets: int) -> Floats:
     ids = np.asarray(cluster_ids, np.int64)
     inside = ids[(ids >= 0) & (ids < num_buckets)]
     return np.bincount(inside, minlength=num_buckets).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """A rule as a strategy: the same mixture whatever was trained. All it proposes is one training, done once."""
+
+    weights: Floats
+    name: str
+
+    def propose(self, history: History, n: int) -> Floats:
+        return np.tile(self.weights, (n, 1))
+
+    def recommend(self, history: History) -> Floats:
+        return self.weights
+
+    def fit(self, history: History) -> None:
+        return None
+
+
+def rule(name: str, weights: Callable[[Problem], Floats]) -> Callable[[Problem], Rule]:
+    """What makes the strategy of a rule from a problem; where only listed mixtures count, the nearest of them."""
+
+    def made(problem: Problem) -> Rule:
+        found = weights(problem)
+        return Rule(closest(problem.pool, found) if problem.listed else found, name)
+
+    return made
+
+
+def closest(pool: Floats, weights: Floats) -> Floats:
+    """The row at the smallest Hellinger distance, which like the predictors looks at square roots."""
+    row: Floats = pool[np.argmin(((np.sqrt(pool) - np.sqrt(weights)) ** 2).sum(axis=1))]
+    return row
+
+
+def nearest_of(problem: Problem) -> Floats:
+    if problem.target is None:
+        raise SettingsError("nearest needs the target's documents, and none are given")
+    return nearest(problem.space, problem.target.counts)
 
 
 def _capped(weights: Floats, space: Space) -> Floats:

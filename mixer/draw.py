@@ -1,0 +1,113 @@
+"""Which documents a dataset has: those in the pools, less those taken down, drawn by the mixture.
+
+Small tables on the driver. What the takedown list names leaves with its copies: with the documents that other addresses
+keep of it, since a duplicate that is named has its text in its keeper.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow.compute as pc
+
+from mixer.selection import Selection, select
+from pipelines import lineage
+from pipelines.columns import parts_of
+from pipelines.corpus import Corpus
+from pipelines.records import ID_WORDS
+from pipelines.store import aligned
+from pipelines.takedown import Takedown
+
+ROW_BITS = 32
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Every pooled document as arrays, in the order of (crawl, part, row)."""
+
+    parts: tuple[tuple[str, str], ...]  # (crawl, part) by ordinal
+    places: np.ndarray  # uint64, part ordinal << 32 | row
+    ids: np.ndarray  # uint8 [n, 16]
+    clusters: np.ndarray
+    num_tokens: np.ndarray
+    num_bytes: np.ndarray
+    validation: np.ndarray
+    texts: np.ndarray  # ID_WORDS: digests of the texts after edits
+    num_outside: int = field(kw_only=True)  # documents with tokens and in no cluster
+    num_taken_down: int = field(default=0, kw_only=True)
+
+    def without(self, ids: set[bytes]) -> "Candidates":
+        """Those that are not among these ids."""
+        stay = np.array([row.tobytes() not in ids for row in self.ids], bool)
+        columns = ("places", "ids", "clusters", "num_tokens", "num_bytes", "validation", "texts")
+        kept = {name: getattr(self, name)[stay] for name in columns}
+        return replace(self, **kept, num_taken_down=int((~stay).sum()))
+
+
+def pooled(corpus: Corpus) -> Candidates:
+    from pipelines.fitting import read_clusters
+    from pipelines.pooling import pooled_parts
+
+    _, merged = read_clusters(corpus)
+    parts, columns, num_outside = [], [], 0
+    for ordinal, (crawl, part, rows) in enumerate(pooled_parts(corpus, merged, ("num_bytes", "text_digest"))):
+        parts.append((crawl, part))
+        pooled = np.flatnonzero(np.asarray(rows["bucket"]) >= 0)
+        num_outside += int((np.asarray(rows["num_tokens"]) > 0).sum()) - len(pooled)
+        mine = rows.take(pooled)
+        raw = b"".join(mine["id"].to_pylist())
+        columns.append(
+            (
+                pooled.astype(np.uint64) | np.uint64(ordinal << ROW_BITS),
+                np.frombuffer(raw, np.uint8).reshape(-1, 16),
+                *(np.asarray(mine[name]) for name in ("bucket", "num_tokens", "num_bytes", "validation")),
+                np.frombuffer(b"".join(mine["text_digest"].to_pylist()), ID_WORDS),
+            )
+        )
+    arrays = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return Candidates(tuple(parts), *arrays, num_outside=num_outside)
+
+
+def selected(corpus: Corpus, candidates: Candidates, train: np.ndarray, weights: Sequence[float]) -> Selection:
+    settings = corpus.settings.dataset
+    return select(
+        candidates.ids[train],
+        candidates.clusters[train],
+        candidates.num_tokens[train],
+        weights,
+        budget=settings.tokens,
+        max_epochs=settings.max_epochs,
+        seed=settings.seed,
+    )
+
+
+def held_out(candidates: Candidates, train: np.ndarray, seed: int) -> tuple[np.ndarray, int]:
+    """Validation documents once each, in an order that only their ids decide, and how many training has too."""
+    every = np.flatnonzero(candidates.validation)
+    seen = np.isin(candidates.texts[every], candidates.texts[train])
+    held = every[~seen]
+    if not len(held):
+        return held, int(seen.sum())
+    tokens = candidates.num_tokens[held]
+    order = select(
+        candidates.ids[held], np.zeros(len(held), np.int64), tokens, [1.0],
+        budget=int(tokens.sum()), max_epochs=1.0, seed=seed,
+    )  # fmt: skip
+    return held[order.rows], int(seen.sum())
+
+
+def taken_down(corpus: Corpus, takedown: Takedown) -> set[bytes]:
+    """Ids of the documents that the list names, and of those that are kept in their stead."""
+    found: set[bytes] = set()
+    for crawl in corpus.crawls:
+        documents, duplicates = lineage.documents(corpus, crawl.name), lineage.duplicates(corpus, crawl.name)
+        for part in parts_of(corpus, crawl.name):
+            rows = documents.read(part, ["id", "url"])
+            hit = takedown.matches(rows["id"], rows["url"])
+            if not hit.true_count:
+                continue
+            keepers = duplicates.read(part, ["id", "duplicate_of"])
+            aligned(rows, keepers)
+            found.update(rows["id"].filter(hit).to_pylist())
+            found.update(pc.drop_null(keepers["duplicate_of"].filter(hit)).to_pylist())
+    return found

@@ -1,0 +1,86 @@
+"""Several predictors together, weighed by how well each does on rows it has not seen (Breiman 1996, stacking).
+
+Weights are not negative and sum to 1, so that the whole never lies outside its parts; they are fitted to predictions
+of held-out folds, after which every part is refitted on all rows.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mixer.candidates import Floats
+from mixer.prediction import Fitted, Prediction, Predictor
+from mixer.predictors.kriging import Kriging
+from mixer.predictors.loglinear import LogLinear
+from mixer.predictors.trees import LightGBM
+from mixer.predictors.validation import Rows, unseen
+
+REPEATS = 2
+MIN_RUNS = 8  # under which folds say nothing of their parts, and all weigh the same
+
+
+def _parts() -> tuple[Predictor, ...]:
+    return (Kriging(), LightGBM(), LogLinear())
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The weighted mean of `parts`."""
+
+    parts: tuple[Predictor, ...] = field(default_factory=_parts)
+    seed: int = 42
+    name: str = "stack"
+
+    def fit(self, weights: Floats, losses: Floats) -> Fitted:
+        random = np.random.default_rng([self.seed, len(losses)])
+        shares, error = np.full(len(self.parts), 1 / len(self.parts)), float(losses.std())
+        if len(losses) >= MIN_RUNS:
+            held_out = np.mean([self._held_out(weights, losses, random) for _ in range(REPEATS)], axis=0)
+            shares = shares_of(held_out, losses)
+            error = float(np.sqrt(((shares @ held_out - losses) ** 2).mean()))
+        names = tuple(part.name for part in self.parts)
+        return FittedStack(tuple(part.fit(weights, losses) for part in self.parts), names, shares, error)
+
+    def _held_out(self, weights: Floats, losses: Floats, random: np.random.Generator) -> Floats:
+        """(parts, rows) predictions of every row by what has not seen it."""
+
+        def by(part: Predictor, folds: np.random.Generator) -> Floats:
+            def fit(rows: Rows) -> Fitted:
+                return part.fit(weights[rows], losses[rows])
+
+            return unseen(fit, weights, folds)
+
+        state = int(random.integers(1 << 32))  # the same folds for all parts
+        return np.array([by(part, np.random.default_rng(state)) for part in self.parts])
+
+
+class FittedStack:
+    """Fitted parts and their shares; the spread is the error of the whole on held-out folds."""
+
+    def __init__(self, parts: tuple[Fitted, ...], names: tuple[str, ...], shares: Floats, error: float) -> None:
+        self._parts, self.shares, self._error = parts, shares, error
+        told = ", ".join(f"{name} {share:.2f}" for name, share in zip(names, shares, strict=True))
+        self.note = f"stack: {told}"
+
+    def mean(self, weights: Floats) -> Floats:
+        total = np.zeros(len(weights))
+        for share, part in zip(self.shares, self._parts, strict=True):
+            if share:
+                total += share * part.mean(weights)
+        return total
+
+    def predict(self, weights: Floats) -> Prediction:
+        return Prediction(self.mean(weights), np.full(len(weights), self._error))
+
+
+def shares_of(predicted: Floats, losses: Floats) -> Floats:
+    """(parts,) shares of 0 or more that sum to 1 and bring the weighted predictions closest to the losses."""
+    from scipy.optimize import nnls
+
+    scale = float(losses.std()) or 1.0
+    errors = (predicted - losses) / scale
+    # Sum to 1 as a row of the least-squares problem, heavy enough to hold; then exactly.
+    heavy = 1e3 * np.sqrt(len(losses))
+    found, _ = nnls(np.vstack([errors.T, np.full(len(predicted), heavy)]), np.append(np.zeros(len(losses)), heavy))
+    shares: Floats = found / found.sum()
+    return shares

@@ -1,0 +1,380 @@
+"""Semantic duplicates: documents of a fine cluster whose vectors nearly agree.
+
+SemDeDup (Abbas et al. 2023, section 3): only pairs within a k-means cluster are compared, by cosine similarity, and
+of a group the document keeps that is least like the cluster's centroid (`hard`), most like it (`easy`), or any
+(`random`, by id). Rows are taken in that order, earlier crawls first, and a row is dropped if one that is kept
+already is at least `threshold` similar; its keeper is the most similar such row. The authors' code also lets a
+dropped row drop others, so that similarity fades along a chain; here whatever is dropped is near to what stays.
+
+No cluster need fit into memory: vectors lie in files by part, and a block of rows meets the kept ones block by block.
+float32 products choose the pairs that may be near enough within their rounding error, which are then measured in
+float64, term after term: so neither blocks nor workers nor a BLAS change a bit of the answer.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines import lineage
+from pipelines.corpus import Corpus, Report
+from pipelines.duplicates.sources import ROW_BITS, U64, places
+from pipelines.records import ID, ID_WORDS
+from pipelines.store import Stage, aligned
+
+SEMANTIC = pa.schema(
+    [
+        pa.field("id", ID, nullable=False),
+        pa.field("semantic_duplicate_of", ID),
+        pa.field("similarity", pa.float32()),  # with it; null where nothing is
+    ]
+)
+NUM_TASKS = 64  # clusters are dealt to them by number
+MIN_BLOCK, MAX_BLOCK = 64, 4096
+ROUNDING = 2.0**-24  # of float32
+
+Floats = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A part's vectors, and which of its rows take part."""
+
+    name: str
+    ordinal: int
+    age: int
+    embeddings: Stage
+    fine_clusters: Stage
+    verdicts: Stage
+    duplicates: Stage
+    earlier: Stage | None  # `semantic` of an earlier crawl; None for this one
+
+
+@dataclass(frozen=True)
+class Found:
+    """This crawl's semantic duplicates by row number, ascending."""
+
+    rows: U64
+    keepers: npt.NDArray[np.void]  # ids, ID_WORDS
+    similarities: Floats
+
+
+def run_semantic(corpus: Corpus, crawl: str) -> Report:
+    """Find this crawl's semantic duplicates within itself and of what earlier crawls keep; none at threshold 0."""
+    stage = lineage.semantic(corpus, crawl)
+    sources = _sources(corpus, crawl)
+    own = {source.name: source for source in sources if source.earlier is None}
+    search = _Search(corpus, sources)
+
+    def write(part: str) -> tuple[int, int]:
+        table, counts = _rows_of(own[part], search.found)
+        stage.commit(part, table, counts=counts)
+        return table.num_rows, 0
+
+    return corpus.run(stage, list(own), write, on_driver=True)
+
+
+def _sources(corpus: Corpus, crawl: str) -> tuple[Source, ...]:
+    order = corpus.crawl(crawl).order
+    found: list[Source] = []
+    for other in corpus.crawls[: order + 1]:
+        embeddings, clusters = lineage.embeddings(corpus, other.name), lineage.fine_clusters(corpus, other.name)
+        verdicts, duplicates = lineage.verdicts(corpus, other.name), lineage.duplicates(corpus, other.name)
+        earlier = lineage.semantic(corpus, other.name) if other.order < order else None
+        found += [
+            Source(part["part"], ordinal, other.order, embeddings, clusters, verdicts, duplicates, earlier)
+            for ordinal, part in enumerate(lineage.documents(corpus, other.name).finished()["parts"], len(found))
+        ]
+    return tuple(found)
+
+
+def _rows_of(source: Source, found: Found) -> tuple[pa.Table, dict[str, Any]]:
+    """The part's rows of `semantic`, aligned with its documents."""
+    ids, _, judged = _judged(source)
+    bounds = np.array([source.ordinal << ROW_BITS, (source.ordinal + 1) << ROW_BITS], np.uint64)
+    begin, end = np.searchsorted(found.rows, bounds)
+    chosen = np.full(len(ids), -1, np.int64)
+    chosen[places(found.rows[begin:end])] = np.arange(end - begin)
+    at = pa.array(chosen, mask=chosen < 0)
+    keepers = pa.py_buffer(found.keepers[begin:end].astype(ID_WORDS).tobytes())
+    duplicate_of = pa.FixedSizeBinaryArray.from_buffers(ID, end - begin, [None, keepers]).take(at)
+    table = pa.table([ids, duplicate_of, pa.array(found.similarities[begin:end]).take(at)], schema=SEMANTIC)
+    read, dropped = int(judged.sum()), int(end - begin)
+    return table, {"read": read, "kept": read - dropped, "dropped": {"semantic_duplicate": dropped}}
+
+
+def _judged(source: Source) -> tuple[pa.Array, pa.Table, npt.NDArray[np.bool_]]:
+    """(ids, cluster and distance, bool [rows]: embedded and kept by all stages before)."""
+    clusters = source.fine_clusters.read(source.name, ["id", "cluster", "distance"])
+    embedded = source.embeddings.read(source.name, ["id", "embedded"])
+    reasons = source.verdicts.read(source.name, ["id", "reason"])
+    duplicates = source.duplicates.read(source.name, ["id", "duplicate_of"])
+    aligned(clusters, embedded, reasons, duplicates)
+    judged = pc.and_(embedded["embedded"], pc.and_(reasons["reason"].is_null(), duplicates["duplicate_of"].is_null()))
+    if source.earlier is not None:
+        earlier = source.earlier.read(source.name, ["id", "semantic_duplicate_of"])
+        aligned(clusters, earlier)
+        judged = pc.and_(judged, earlier["semantic_duplicate_of"].is_null())
+    return clusters["id"].combine_chunks(), clusters, np.asarray(judged)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The search
+
+
+@dataclass(frozen=True)
+class _Search:
+    corpus: Corpus
+    sources: tuple[Source, ...]
+
+    @cached_property
+    def found(self) -> Found:
+        """Worked out only when a part is missing."""
+        from pipelines.beam import run_map  # Beam takes seconds to import
+
+        settings, engine = self.corpus.settings.semantic, self.corpus.settings.engine
+        rows, keepers, similarities = [np.empty(0, np.uint64)], [np.empty(0, ID_WORDS)], [np.empty(0, np.float32)]
+        if settings.threshold > 0:
+            with _scratch() as scratch:
+                run_map(_Spill(self.sources, scratch), [str(one.ordinal) for one in self.sources], engine)
+                share = engine.memory_bytes // (engine.workers or os.cpu_count() or 1)
+                ages = tuple(source.age for source in self.sources)
+                task = _Compare(ages, settings.keep, settings.threshold, share, scratch)
+                items = [str(number) for number in range(NUM_TASKS)]
+                run_map(task, items, engine)
+                for item in items:
+                    with np.load(scratch / f"found-{item}.npz") as found:
+                        rows.append(found["rows"])
+                        keepers.append(found["keepers"].view(ID_WORDS))
+                        similarities.append(found["similarities"])
+        every = np.concatenate(rows)
+        order = np.argsort(every)
+        return Found(every[order], np.concatenate(keepers).astype(ID_WORDS)[order], np.concatenate(similarities)[order])
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for one run's vectors; a runner on other machines needs it on a shared disk (TMPDIR)."""
+    folder = Path(tempfile.mkdtemp(prefix="sirdar-semantic-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Spill:
+    """Writes one part's judged rows by task and cluster: vectors, and what orders them."""
+
+    sources: tuple[Source, ...]
+    scratch: Path
+
+    def __call__(self, item: str) -> None:
+        source = self.sources[int(item)]
+        ids, clusters, judged = _judged(source)
+        cluster = np.asarray(clusters["cluster"])
+        chosen = np.flatnonzero(judged & (cluster >= 0))
+        chosen = chosen[np.lexsort((cluster[chosen], cluster[chosen] % NUM_TASKS))]
+        column = source.embeddings.read(source.name, ["vector"])["vector"].combine_chunks()
+        vectors = np.asarray(column.flatten()).reshape(len(column), column.type.list_size)[chosen]
+        words = np.frombuffer(b"".join(ids.take(pa.array(chosen)).to_pylist()), np.uint8)
+        bounds = np.searchsorted(cluster[chosen] % NUM_TASKS, np.arange(NUM_TASKS + 1))
+        saved = {"vectors": vectors, "ids": words, "clusters": cluster[chosen], "rows": chosen, "bounds": bounds}
+        for name, array in {**saved, "distances": np.asarray(clusters["distance"])[chosen]}.items():
+            np.save(self.scratch / f"{name}-{item}.npy", array)
+
+
+@dataclass(frozen=True)
+class _Compare:
+    """Writes the semantic duplicates of one task's clusters."""
+
+    ages: tuple[int, ...]  # of the parts
+    keep: str
+    threshold: float
+    memory_bytes: int
+    scratch: Path
+
+    def __call__(self, item: str) -> None:
+        members = self._members(int(item))
+        ages = np.array(self.ages, np.int64)[members.parts]
+        first = members.distances * np.float32({"hard": -1, "easy": 1, "random": 0}[self.keep])
+        order = np.lexsort((members.ids["low"], members.ids["high"], first, ages, members.clusters))
+        bounds = np.flatnonzero(np.diff(members.clusters[order], prepend=-1, append=-1))
+        vectors = [np.load(self.scratch / f"vectors-{part}.npy", mmap_mode="r") for part in range(len(self.ages))]
+        rows, keepers, similarities = [np.empty(0, np.uint64)], [np.empty(0, ID_WORDS)], [np.empty(0, np.float32)]
+        for begin, end in pairwise(bounds):
+            one = order[begin:end]
+            num_fixed = int((ages[one] < self.ages[-1]).sum())  # this crawl's parts come last
+            if num_fixed == end - begin or end - begin == 1:
+                continue
+            gathered = _Gathered(vectors, members.parts[one], members.places[one])
+            keeper, similarity = near_kept(
+                gathered, num_fixed, self.threshold, memory_bytes=self.memory_bytes, scratch=self.scratch
+            )
+            lost = np.flatnonzero(keeper >= 0)
+            rows.append(members.rows[one[lost]])
+            keepers.append(members.ids[one[keeper[lost]]])
+            similarities.append(similarity[lost])
+        np.savez(
+            self.scratch / f"found-{item}.npz",
+            rows=np.concatenate(rows),
+            keepers=np.concatenate(keepers).astype(ID_WORDS).view(np.uint8),
+            similarities=np.concatenate(similarities),
+        )
+
+    def _members(self, task: int) -> "_Members":
+        """The rows of all clusters of a task, part by part."""
+        found: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in _Members.__dataclass_fields__}
+        for part in range(len(self.ages)):
+            loaded = {
+                name: np.load(self.scratch / f"{name}-{part}.npy", mmap_mode="r")
+                for name in ("bounds", "rows", "clusters", "distances", "ids")
+            }
+            begin, end = loaded["bounds"][task : task + 2].tolist()
+            found["parts"].append(np.full(end - begin, part))
+            found["places"].append(np.arange(begin, end))
+            found["rows"].append(loaded["rows"][begin:end].astype(np.uint64) | np.uint64(part << ROW_BITS))
+            found["clusters"].append(loaded["clusters"][begin:end].astype(np.int64))
+            found["distances"].append(np.array(loaded["distances"][begin:end]))
+            found["ids"].append(np.array(loaded["ids"][16 * begin : 16 * end]).view(ID_WORDS))
+        return _Members(**{name: np.concatenate(arrays) for name, arrays in found.items()})
+
+
+@dataclass(frozen=True)
+class _Members:
+    parts: I64
+    places: I64  # in the part's file of vectors
+    rows: U64
+    clusters: I64
+    distances: Floats
+    ids: npt.NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """Vectors of one cluster in keeper order, read from the parts' files as they are asked for."""
+
+    vectors: list[npt.NDArray[np.float16]]
+    parts: I64
+    places: I64
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.parts), self.vectors[0].shape[1]
+
+    def __getitem__(self, span: slice) -> Floats:
+        parts, places = self.parts[span], self.places[span]
+        found = np.empty((len(parts), self.shape[1]), np.float32)
+        for part in np.unique(parts):
+            mine = parts == part
+            found[mine] = self.vectors[part][places[mine]]
+        return found
+
+
+# ---------------------------------------------------------------------------------------------------------
+# One cluster
+
+
+def near_kept(
+    vectors: Any, num_fixed: int, threshold: float, *, memory_bytes: int, scratch: Path
+) -> tuple[I64, Floats]:
+    """(keeper, similarity) of each of the vectors [n, d], in keeper order; keeper -1 and similarity 0 of kept ones.
+
+    The first `num_fixed` are kept whatever they are like. `vectors[a:b]` gives float32 [b - a, d]; no more than
+    about `memory_bytes` of them are held at once, the kept ones lie in a file in `scratch`.
+    """
+    num_rows, width = vectors.shape
+    block = _block(width, memory_bytes)
+    keeper, similarity = np.full(num_rows, -1, np.int64), np.zeros(num_rows, np.float64)
+    kept = np.empty(num_rows, np.int64)
+    num_kept = 0
+    with tempfile.NamedTemporaryFile(dir=scratch) as file:
+        store = np.memmap(file, np.float32, "w+", shape=(num_rows, width))
+        for begin in range(0, num_rows, block):
+            mine = np.ascontiguousarray(vectors[begin : begin + block], np.float32)
+            numbers = np.arange(begin, begin + len(mine))
+            judged = np.flatnonzero(numbers >= num_fixed)
+            for first in range(0, num_kept if len(judged) else 0, block):
+                others = np.array(store[first : min(first + block, num_kept)])
+                _nearest(mine, others, mine @ others.T, judged, kept[first:], threshold, numbers, keeper, similarity)
+            stays = _among_themselves(mine, mine @ mine.T, judged, threshold, numbers, keeper, similarity)
+            count = int(stays.sum())
+            store[num_kept : num_kept + count] = mine[stays]
+            kept[num_kept : num_kept + count] = numbers[stays]
+            num_kept += count
+    return keeper, similarity.astype(np.float32)
+
+
+def _block(width: int, memory_bytes: int) -> int:
+    """Rows: two blocks, their products and a copy of one while it is read take 4 b (3 d + 2 b) bytes."""
+    block = MIN_BLOCK
+    while block < MAX_BLOCK and 4 * 2 * block * (3 * width + 2 * 2 * block) <= memory_bytes:
+        block *= 2
+    return block
+
+
+@numba.njit(cache=True)
+def _nearest(mine, others, rough, judged, kept, threshold, numbers, keeper, similarity):  # type: ignore[no-untyped-def]
+    """Note for each judged row the most similar of the kept ones, the first of those that are equally so."""
+    lengths, other_lengths = _lengths(mine), _lengths(others)
+    for row in judged:
+        for other in range(len(others)):
+            both = lengths[row] * other_lengths[other]
+            if _may_reach(rough[row, other], both, threshold, mine.shape[1]):
+                near = _cosine(mine[row], others[other], both)
+                if near >= threshold and near > similarity[numbers[row]]:
+                    similarity[numbers[row]], keeper[numbers[row]] = near, kept[other]
+
+
+@numba.njit(cache=True)
+def _among_themselves(mine, rough, judged, threshold, numbers, keeper, similarity):  # type: ignore[no-untyped-def]
+    """bool [rows]: which of a block's rows stay, once it has been held against all rows before it."""
+    lengths = _lengths(mine)
+    stays = np.ones(len(mine), np.bool_)
+    for row in judged:
+        for other in range(row):
+            both = lengths[row] * lengths[other]
+            if stays[other] and _may_reach(rough[row, other], both, threshold, mine.shape[1]):
+                near = _cosine(mine[row], mine[other], both)
+                if near >= threshold and near > similarity[numbers[row]]:
+                    similarity[numbers[row]], keeper[numbers[row]] = near, numbers[other]
+        stays[row] = keeper[numbers[row]] < 0
+    return stays
+
+
+@numba.njit(cache=True)
+def _may_reach(rough, both, threshold, width):  # type: ignore[no-untyped-def]
+    """Whether the cosine may be `threshold`: a product of float32 is off by at most `width` roundings of `both`."""
+    return both > 0 and rough >= (threshold - 2 * (width + 2) * ROUNDING) * both
+
+
+@numba.njit(cache=True)
+def _cosine(one, other, both):  # type: ignore[no-untyped-def]
+    summed = 0.0
+    for place in range(len(one)):
+        summed += np.float64(one[place]) * np.float64(other[place])
+    return min(1.0, summed / both)
+
+
+@numba.njit(cache=True)
+def _lengths(vectors):  # type: ignore[no-untyped-def]
+    found = np.empty(len(vectors), np.float64)
+    for row in range(len(vectors)):
+        squares = 0.0
+        for value in vectors[row]:
+            squares += np.float64(value) * np.float64(value)
+        found[row] = np.sqrt(squares)
+    return found

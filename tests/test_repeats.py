@@ -1,0 +1,423 @@
+"""Repeated text against references that compare all pairs, and who keeps it: by crawl, id and place."""
+
+import itertools
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import settings as checks
+from hypothesis import strategies as st
+
+from pipelines import lineage
+from pipelines.corpus import Corpus, choose, keep, opened
+from pipelines.crawls import register
+from pipelines.duplicates import repeats
+from pipelines.duplicates.occurrences import UNIT, cuts, later
+from pipelines.duplicates.repeats import run_repeats
+from pipelines.duplicates.units import KINDS, sizes, units
+from pipelines.duplicates.windows import GRAM, SPREAD
+from pipelines.edits.chain import edits as chain
+from pipelines.edits.spans import edited, texts_after
+from pipelines.records import ID, document_id
+from pipelines.settings import Repeats
+from pipelines.store import Stage, Workspace, part_name
+from pipelines.text.words import normalised_words
+
+WORDS = ["".join(letters) for letters in itertools.product("bdfgklmnprstvz", "aeiou", "bdfgklmnprstvz", "aeiou")]
+
+
+def stretches(text: str, **settings: object) -> list[str]:
+    found = units(pa.array([text]), Repeats(**settings))
+    data = text.encode()
+    return [data[start:end].decode() for start, end in zip(found.starts, found.ends, strict=True)]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Units
+
+
+def test_units_reach_to_the_next_one() -> None:
+    text = "One line here\n\n  Two, of two. \u201cThree?\u201d Four\r\nlines\u3002\u4e94\uff01\u300d\u516d"
+    assert stretches(text, units=("lines",), min_words=1) == [
+        "One line here\n\n  ", "Two, of two. \u201cThree?\u201d Four\r\n", "lines\u3002\u4e94\uff01\u300d\u516d",
+    ]  # fmt: skip
+    assert stretches(text, units=("lines",), min_words=4) == ["Two, of two. \u201cThree?\u201d Four\r\n"]
+    assert stretches(text, units=("paragraphs",), min_words=1) == ["One line here\n\n  ", text[17:]]
+    assert stretches(text, units=("sentences",), sentences=1, min_words=1) == [
+        "One line here\n\n  Two, of two. ", "\u201cThree?\u201d ", "Four\r\nlines\u3002",
+        "\u4e94\uff01\u300d", "\u516d",
+    ]  # fmt: skip
+    assert (
+        stretches(text, units=("sentences",), min_words=1)[1]
+        == "\u201cThree?\u201d Four\r\nlines\u3002\u4e94\uff01\u300d"
+    )
+    assert stretches("A ... b. . . C", units=("sentences",), sentences=1, min_words=1) == [
+        "A ... ", "b. . . ", "C",
+    ]  # fmt: skip
+    assert stretches("As said [Op. Cit., p. 3] before it.", units=("sentences",), sentences=2) == []
+    assert stretches("", units=KINDS) == stretches("One. Two.", units=("sentences",)) == []
+    assert (
+        stretches("Pi is 3.14 in U.S. shops. Yes!", units=("sentences",), sentences=1, min_words=1)[0]
+        == "Pi is 3.14 in U.S. "
+    )
+
+
+LETTERS = "aA\u00e9\u0301 1\u06633.,-\u4e2d\u3044\u3099\u0e33\u1000\u102b\uac00\u00df\u01c5\n\t"
+
+
+@checks(deadline=None, max_examples=300)
+@given(*[st.text(LETTERS, max_size=8) | st.lists(st.sampled_from(["1", ".", "2,3", " ", "a"])).map("".join)] * 2)
+def test_units_are_compared_as_minhash_compares(left: str, right: str) -> None:
+    texts = [f"x{text} x".replace("\n", " ").replace("\t", " ") for text in (left, right)]
+    found = units(pa.array(texts), Repeats(units=("lines",), min_words=1))
+    same = normalised_words(texts[0]) == normalised_words(texts[1])
+    assert (found.hashes[0] == found.hashes[1]) == same
+
+
+def test_sizes_count_words_and_sentences() -> None:
+    words, sentences = sizes(pa.array(["", "a b. c", "\u4e2d\u6587\u3002 ok", "..."]))
+    assert words.tolist() == [0, 3, 4, 1]
+    assert sentences.tolist() == [0, 2, 2, 0]
+
+
+@checks(deadline=None, max_examples=25)
+@given(st.integers(0, 10**6), st.integers(60, 140), st.integers(0, 200), st.integers(0, 200))
+def test_shared_runs_of_words_are_found_to_their_ends(seed: int, size: int, before: int, behind: int) -> None:
+    rng = random.Random(seed)
+    shared = rng.choices(WORDS, k=size)
+    left = [*rng.choices(WORDS, k=before), *shared, *rng.choices(WORDS, k=behind)]
+    right = [*rng.choices(WORDS, k=behind), *shared, *rng.choices(WORDS, k=before)]
+    settings = Repeats(units=("spans",))
+    found = units(pa.array([" ".join(left), " ".join(right)]), settings)
+    ours, theirs = (set(found.hashes[found.texts == number].tolist()) for number in (0, 1))
+    covered = set()
+    starts = np.cumsum([0, *(len(word) + 1 for word in right)])
+    for text, unit, start, end in zip(found.texts, found.hashes, found.starts, found.ends, strict=True):
+        if text == 1 and unit in ours:
+            covered |= set(range(int(np.searchsorted(starts, start)), int(np.searchsorted(starts, end))))
+    assert ours & theirs
+    first = behind
+    assert set(range(first + SPREAD - 1, first + size - SPREAD - GRAM)) <= covered
+    assert min(covered) >= first - 3  # unrelated words agree by chance at most
+    assert max(covered) < first + size + 3
+    assert len(found.hashes) <= 0.3 * (len(left) + len(right)) + 4
+
+
+@checks(deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 3)] * 3, st.integers(1, 2)), unique_by=lambda one: one[:3], max_size=30))
+def test_the_first_in_order_stays(rows: list[tuple[int, int, int, int]]) -> None:
+    table = np.array([(unit, document, start, start + size, 0) for unit, document, start, size in rows], UNIT)
+    expected = set()
+    for unit, document, start, _ in rows:
+        first = min(other[1:] for other in rows if other[0] == unit)
+        if (document, start) != first[:2] and not (document == first[0] and start < first[1] + first[2]):
+            expected.add((unit, document, start))
+    assert {tuple(row)[:3] for row in later(table).tolist()} == expected
+    assert np.array_equal(later(table), later(table[::-1]))
+
+
+@checks(deadline=None)
+@given(st.lists(st.text("ab \u00e9", min_size=1, max_size=12), min_size=1, max_size=3), st.data())
+def test_cuts_join_what_overlaps(texts: list[str], data: st.DataObject) -> None:
+    found, expected = [], []
+    for row, text in enumerate(texts):
+        places = [len(text[:place].encode()) for place in range(len(text) + 1)]
+        stretch = st.tuples(st.integers(0, len(text) - 1), st.integers(1, len(text)))
+        drawn = data.draw(st.lists(stretch, min_size=1))
+        pairs = [(start, min(start + length, len(text))) for start, length in drawn]
+        found += [(0, row, places[start], places[end], start % 3) for start, end in pairs]
+        gone = [any(start <= place < end for start, end in pairs) for place in range(len(text))]
+        if gone[-1]:
+            place = len(text) - 1
+            while place >= 0 and gone[place]:
+                place -= 1
+            while place >= 0 and text[place] == " " and not gone[place]:
+                gone[place] = True
+                place -= 1
+        expected.append("".join(letter for letter, out in zip(text, gone, strict=True) if not out))
+    table = np.array(found, UNIT)
+    edits = cuts(pa.array(texts), table, np.arange(len(texts)))
+    assert edited(pa.array(texts), edits).to_pylist() == expected
+    data.draw(st.randoms()).shuffle(found)
+    assert edits.equals(cuts(pa.array(texts), np.array(found, UNIT), np.arange(len(texts))))
+
+
+def test_huge_lines_and_periods_cost_time_that_is_linear() -> None:
+    found = units(pa.array(["ha " * 100_000, "\u4e2d" * 100_000]), Repeats(units=KINDS))
+    table = np.zeros(len(found.hashes), UNIT)
+    for name, column in (("hash", "hashes"), ("document", "texts"), ("start", "starts"), ("end", "ends")):
+        table[name] = getattr(found, column)
+    cut = later(table)
+    assert set(cut["document"].tolist()) == {0, 1}
+    assert [int(cut["start"][cut["document"] == row].min()) for row in (0, 1)] == [150, 150]  # 50 words stay
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The stage
+
+CHANGES = (
+    "edits.c4_lines=false",
+    "engine.workers=1",
+    "repeats.units=['lines', 'paragraphs', 'sentences', 'spans']",
+    "repeats.min_words=3",
+    "repeats.min_doc_words=0",
+    "repeats.min_doc_sentences=0",
+)
+Rows = Sequence[Mapping[str, str]]
+Crawls = Mapping[str, Mapping[str, Rows]]
+
+
+def made(root: Path, crawls: Crawls, changes: Sequence[str] = ()) -> Corpus:
+    """A workspace with what comes before this stage, written by hand. A row's `why` is its verdict."""
+    workspace = Workspace(str(root / "ws"))
+    keep(workspace, choose(workspace, None, preset=None, changes=[*CHANGES, *changes]))
+    for crawl in crawls:
+        (root / crawl).mkdir(parents=True)
+        (root / crawl / "empty.jsonl").touch()
+        register(workspace, crawl, [str(root / crawl)])
+    corpus = opened(workspace)
+    lineage.targets(corpus).seal([])
+    for crawl, files in crawls.items():
+        parts = {part_name(name, 0): rows for name, rows in files.items()}
+        for stage, columns in (
+            (lineage.documents(corpus, crawl), documents),
+            (lineage.edits(corpus, crawl), lambda rows: {"edits": chain(texts_of(rows), corpus.settings.edits)[0]}),
+            (lineage.verdicts(corpus, crawl), lambda rows: {"reason": strings([row.get("why") for row in rows])}),
+            (lineage.signatures(corpus, crawl), lambda rows: {}),
+        ):
+            lay(stage, parts, columns)
+    return corpus
+
+
+def run(corpus: Corpus, crawls: Crawls, *names: str) -> None:
+    """Duplicates, of which there are those that a row names as `copy`, and the stage itself."""
+    for crawl in names or crawls:
+        parts = {part_name(name, 0): rows for name, rows in crawls[crawl].items()}
+        lay(
+            lineage.duplicates(corpus, crawl),
+            parts,
+            lambda rows: {
+                "duplicate_of": pa.array([row["copy"].encode() if "copy" in row else None for row in rows], ID)
+            },
+        )
+        run_repeats(corpus, crawl)
+
+
+def lay(stage: Stage, parts: Mapping[str, Rows], columns: Callable[[Rows], Mapping[str, object]]) -> None:
+    for part, rows in parts.items():
+        ids = pa.array([document_id(row["name"]) for row in rows], ID)
+        stage.commit(part, pa.table({"id": ids, **columns(rows)}), counts={})
+    stage.seal(list(parts))
+
+
+def documents(rows: Rows) -> Mapping[str, object]:
+    return {"url": strings([row["name"] for row in rows]), "text": texts_of(rows)}
+
+
+def texts_of(rows: Rows) -> pa.Array:
+    return strings([row["text"] for row in rows])
+
+
+def strings(values: Sequence[str | None]) -> pa.Array:
+    return pa.array(values, pa.string())
+
+
+def said(corpus: Corpus) -> dict[str, tuple[str, str | None]]:
+    """name -> (text after this stage, why it was dropped)."""
+    found = {}
+    for crawl in corpus.crawls:
+        read, cutting = lineage.documents(corpus, crawl.name), lineage.repeats(corpus, crawl.name)
+        for part in read.sidecars():
+            rows, cut = read.read(part), cutting.read(part)
+            texts = texts_after(rows["text"], cut["edits"])
+            found |= {
+                name: (text, reason)
+                for name, text, reason in zip(rows["url"].to_pylist(), texts, cut["reason"].to_pylist(), strict=True)
+            }
+    return found
+
+
+def by_id(rows: Rows) -> list[str]:
+    return sorted((row["name"] for row in rows), key=document_id)
+
+
+def digests(corpus: Corpus, crawl: str) -> object:
+    manifest = lineage.repeats(corpus, crawl).finished()
+    return manifest["content"], manifest["counts"]
+
+
+def sentence(rng: random.Random, count: int) -> str:
+    return " ".join(rng.choices(WORDS, k=count)).capitalize() + "."
+
+
+def planted(seed: int, num: int) -> list[dict[str, str]]:
+    """Documents of their own sentences and of some from a small stock."""
+    rng, stock = random.Random(seed), random.Random(0)
+    shared = [" ".join(sentence(stock, 8) for _ in range(3)) for _ in range(6)] + [sentence(stock, 70)]
+    rows = []
+    for number in range(num):
+        blocks = [sentence(rng, 12) for _ in range(3)] + rng.sample(shared, k=2)
+        rng.shuffle(blocks)
+        rows.append({"name": f"{seed}-{number}", "text": rng.choice(["\n", "\n\n", " "]).join(blocks)})
+    return rows
+
+
+def test_the_smallest_id_keeps_and_the_rest_is_cut(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    repeated = "Subscribe to our letter, 3 times a week!"
+    lines = (repeated, repeated.upper(), repeated.replace("3", "41"))
+    rows = [{"name": name, "text": f"{sentence(rng, 9)}\n{line}\n{sentence(rng, 9)}"}
+            for name, line in zip("abc", lines, strict=True)]  # fmt: skip
+    gone = [{"name": "d", "text": repeated, "why": "language"}, {"name": "e", "text": repeated, "copy": "0" * 16}]
+    crawls = {"crawl": {"one": [rows[0], *gone], "two": rows[1:]}}
+    corpus = made(tmp_path, crawls, ["repeats.units=['lines']"])
+    run(corpus, crawls)
+    keeper, *others = by_id(rows)
+    texts = {row["name"]: row["text"] for row in [*rows, *gone]}
+    found = said(corpus)
+    for name in (keeper, "d", "e"):
+        assert found[name] == (texts[name], None)
+    for name in others:
+        first, _, last = texts[name].split("\n")
+        assert found[name] == (f"{first}\n{last}", None)
+    counts = lineage.repeats(corpus, "crawl").finished()["counts"]
+    assert counts == {"read": 3, "kept": 3, "dropped": {}, "spans": {"repeated_lines": 2}}
+
+
+def test_any_number_of_workers_passes_and_files_gives_the_same(tmp_path: Path) -> None:
+    rows = planted(1, 40)
+    crawls = {"crawl": {"a": rows[:25], "b": rows[25:]}}
+    turned = {"crawl": {"c": rows[30::-1], "b": rows[31:]}}
+    first, other = made(tmp_path / "1", crawls), made(tmp_path / "2", crawls, ["engine.memory_bytes=60000"])
+    backwards = made(tmp_path / "3", turned)
+    run(first, crawls)
+    run(other, crawls)
+    run(backwards, turned)
+    assert digests(first, "crawl") == digests(other, "crawl")
+    found = said(first)
+    assert sum(len(text) for text, _ in found.values()) < 0.8 * sum(len(row["text"]) for row in rows)
+    assert {name: text for name, (text, _) in found.items()} == kept_by_hand(rows, first.settings.repeats)
+    assert said(backwards) == found
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same(tmp_path: Path) -> None:
+    crawls = {"crawl": {name: planted(seed, 20) for seed, name in enumerate("abcd")}}
+    alone, several = made(tmp_path / "1", crawls), made(tmp_path / "2", crawls, ["engine.workers=2"])
+    run(alone, crawls)
+    run(several, crawls)
+    assert digests(alone, "crawl") == digests(several, "crawl")
+
+
+def kept_by_hand(rows: Rows, settings: Repeats) -> dict[str, str]:
+    """What stays, by holding every unit against all before it, one after the other."""
+    seen: dict[int, tuple[str, int]] = {}
+    texts, kept = {row["name"]: row["text"] for row in rows}, {}
+    for name in by_id(rows):
+        found = units(pa.array([texts[name]]), settings)
+        gone = np.zeros(len(texts[name].encode()), bool)
+        for place in np.argsort(found.starts, kind="stable"):
+            key, start, end = (
+                (int(found.hashes[place]), int(found.kinds[place])),
+                found.starts[place],
+                found.ends[place],
+            )
+            holder, until = seen.setdefault(key, (name, int(end)))
+            if (holder, until) != (name, end) and not (holder == name and start < until):
+                gone[start:end] = True
+        left = bytes(np.frombuffer(texts[name].encode(), np.uint8)[~gone]).decode()
+        kept[name] = left.rstrip() if gone[-1] else left
+    return kept
+
+
+def test_a_later_crawl_changes_nothing_and_is_what_one_run_gives(tmp_path: Path) -> None:
+    crawls = {"one": {"x": planted(2, 20)}, "two": {"y": planted(3, 20)}}
+    both = made(tmp_path / "both", crawls)
+    run(both, crawls, "one", "two")
+    late = made(tmp_path / "late", {"one": crawls["one"]})
+    run(late, crawls, "one")
+    before = digests(late, "one")
+    assert before == digests(both, "one")
+    late = made(tmp_path / "late", {"two": crawls["two"]})
+    run(late, crawls, "two")
+    assert digests(late, "one") == before
+    assert digests(late, "two") == digests(both, "two")
+    alone = made(tmp_path / "alone", {"two": crawls["two"]})
+    run(alone, crawls, "two")
+    assert digests(alone, "two") != digests(both, "two")  # so the first crawl did cut from it
+
+
+def test_edits_and_cuts_are_one_list_of_the_original_text(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    line = "Write to caf\u00e9@kitchen.org about dinner"  # the address is replaced inside the line that is cut
+    rows = [{"name": name, "text": f"{sentence(rng, 9)} joe@kitchen.org\n{line}\n{sentence(rng, 9)}"} for name in "ab"]
+    crawls = {"crawl": {"a": rows}}
+    corpus = made(tmp_path, crawls, ["edits.emails=true", "repeats.units=['lines']"])
+    run(corpus, crawls)
+    text = said(corpus)[by_id(rows)[1]][0]
+    assert "about dinner" not in text
+    assert "@example." in text
+    assert "kitchen" not in text
+    stage = lineage.repeats(corpus, "crawl")
+    spans = {row["id"]: row["edits"] for part in stage.sidecars() for row in stage.read(part).to_pylist()}
+    assert [len(spans[document_id(name)]) for name in by_id(rows)] == [2, 2]  # two addresses; one, and the line
+    assert [span["reason"] for span in spans[document_id(by_id(rows)[1])]] == ["email", "repeated_lines"]
+
+
+def test_documents_of_which_too_little_is_left_are_dropped_with_a_reason(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    block = "\n".join(sentence(rng, 10) for _ in range(5))
+    own = [" ".join(sentence(rng, 10) for _ in range(count)) for count in (1, 2, 3)]
+    rest = [{"name": name, "text": f"{block}\n{text}"} for name, text in zip("xyz", own, strict=True)]
+    short = {"name": "short", "text": sentence(rng, 4)}  # short as it came, so it stays
+    crawls = {"old": {"a": [{"name": "first", "text": block}]}, "new": {"b": [*rest, short]}}
+    changes = ["repeats.units=['lines']", "repeats.min_doc_words=20", "repeats.min_doc_sentences=3"]
+    corpus = made(tmp_path, crawls, changes)
+    run(corpus, crawls)
+    reasons = {name: reason for name, (_, reason) in said(corpus).items()}
+    few = {"x": "repeats_too_few_words", "y": "repeats_too_few_sentences"}
+    assert reasons == {**dict.fromkeys(("first", "z", "short")), **few}
+    counts = lineage.repeats(corpus, "new").finished()["counts"]
+    assert counts["dropped"] == {"repeats_too_few_words": 1, "repeats_too_few_sentences": 1}
+    assert counts["read"] == counts["kept"] + 2
+
+
+def test_what_is_dropped_keeps_nothing_from_later_crawls(tmp_path: Path) -> None:
+    rng = random.Random(6)
+    common, lost = sentence(rng, 30), sentence(rng, 5)
+    crawls = {
+        "one": {"a": [{"name": "a", "text": common + "\n" + sentence(rng, 40)}]},
+        "two": {"b": [{"name": "b", "text": common + "\n" + lost}]},
+        "three": {"c": [{"name": "c", "text": lost + "\n" + sentence(rng, 40)}]},
+    }
+    corpus = made(tmp_path, crawls, ["repeats.units=['lines']", "repeats.min_doc_words=20"])
+    run(corpus, crawls)
+    assert said(corpus)["b"] == (lost, "repeats_too_few_words")
+    assert said(corpus)["c"] == (crawls["three"]["c"][0]["text"], None)
+
+
+def test_nothing_is_cut_where_no_units_are_named(tmp_path: Path) -> None:
+    crawls = {"crawl": {"a": planted(8, 6), "b": []}}
+    corpus = made(tmp_path, crawls, ["repeats.units=[]", "repeats.min_doc_words=10000"])
+    run(corpus, crawls)
+    assert said(corpus) == {row["name"]: (row["text"], None) for row in crawls["crawl"]["a"]}
+
+
+def test_a_run_that_was_stopped_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = planted(7, 24)
+    crawls = {"crawl": {str(n): rows[n::3] for n in range(3)}}
+    corpus = made(tmp_path, crawls)
+    run(corpus, crawls)
+    stage, whole = lineage.repeats(corpus, "crawl"), digests(corpus, "crawl")
+    part = sorted(stage.sidecars())[1]
+    corpus.workspace.delete(*stage.steps, f"{part}.json")
+    corpus.workspace.delete(*stage.steps, "manifest.json")
+    report = run_repeats(corpus, "crawl")
+    assert (report.parts, report.reused) == (3, 2)
+    assert digests(corpus, "crawl") == whole
+    monkeypatch.setattr(repeats, "_scratch", lambda: pytest.fail("a finished stage does no work"))
+    assert run_repeats(corpus, "crawl").reused == 3
