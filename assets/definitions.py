@@ -13,8 +13,8 @@ import dagster as dg
 
 from assets import automation, clusters, columns, corpus, crawl, mixture, search
 from assets.resources import CorpusResource
+from pipelines import configuration
 from pipelines import corpus as workspaces
-from pipelines import settings
 from pipelines.store import Workspace
 
 # A process a step, since what torch or a crash takes then goes with it; they fork from a server that has imported
@@ -44,7 +44,7 @@ def build(workspace: str) -> dg.Definitions:
 def num_rounds(workspace: str) -> int:
     """Of the workspace's settings, or of the preset that a new one would have."""
     place = Workspace(workspace)
-    chosen = workspaces.opened(place).settings if place.exists(workspaces.SETTINGS_FILE) else settings.load()
+    chosen = workspaces.opened(place).settings if place.exists(workspaces.SETTINGS_FILE) else configuration.load()
     return len(chosen.search.rounds)
 
 

@@ -91,7 +91,7 @@ def _manifest(
     notes: Sequence[str],
     wishes: Mapping[str, Any],
 ) -> dict[str, Any]:
-    from pipelines import settings as configuration
+    from pipelines import configuration
     from pipelines.demo.crawls import ATTRIBUTIONS
     from pipelines.fitting import read_clusters
 

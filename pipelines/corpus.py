@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import tomli_w
 
-from pipelines import settings as configuration
+from pipelines import configuration
 from pipelines.crawls import Crawl, registered
 from pipelines.errors import InputError, SettingsError, SirdarError
 from pipelines.settings import Settings

@@ -1,6 +1,7 @@
 """Every claim can be broken: each is judged on something that holds and on something that does not."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -106,9 +107,8 @@ def test_ids_unique(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
             "verdicts": pa.table({"id": ids, "reason": pa.array(reasons, pa.string())}),
             "duplicates": pa.table({"id": ids, "duplicate_of": pa.array(copies, ID)}),
         }
-        for name, table in tables.items():
-            place = Made(table)
-            monkeypatch.setattr(lineage, name, lambda *given, place=place: place)
+        stages = [Made(table, name) for name, table in tables.items()]
+        monkeypatch.setattr(lineage, "dropping", lambda *given, clustered: stages)
         return claims.ids_unique(corpus, "c")
 
     assert judged([None, "short", None, None], [None, None, None, b"c" * 16]) == Finding(
@@ -120,8 +120,9 @@ def test_ids_unique(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
 class Made:
     """A stage of one part that is only a table."""
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table, name: str = "") -> None:
         self.table = table
+        self.recipe = SimpleNamespace(stage=name)
 
     def finished(self) -> dict[str, Any]:
         return {"parts": [{"part": "part-0", "rows": len(self.table)}]}

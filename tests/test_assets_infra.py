@@ -9,7 +9,7 @@ import yaml
 from dagster._core.instance.config import dagster_instance_config
 
 from assets import run
-from pipelines import settings
+from pipelines import configuration
 
 INFRA = Path(__file__).parents[1] / "infra"
 
@@ -62,7 +62,7 @@ def test_the_image_copies_what_is_there() -> None:
 def test_runner_options_are_settings_that_beam_takes(path: Path) -> None:
     from apache_beam.options import pipeline_options
 
-    engine = settings.load(path).engine
+    engine = configuration.load(path).engine
     options = pipeline_options.PipelineOptions(list(engine.runner_options), runner=engine.runner)
     assert options.view_as(pipeline_options.StandardOptions).runner == engine.runner
     known = options.get_all_options(drop_default=True)

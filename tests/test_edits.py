@@ -15,7 +15,7 @@ from pipelines.edits.characters import classes
 from pipelines.edits.composing import composed
 from pipelines.edits.spans import EDITS, Span, edited, no_edits, spans_array, text_after, texts_after
 from pipelines.settings import Edits
-from pipelines.text.chunks import UNSPACED
+from pipelines.text.chunk_marks import UNSPACED
 
 ROWS = ["", " ", "one two three.", "un deux trois\u2026", "caf\u00e9 \u4e2d\u6587[1] \u00e9t\u00e9 it is.", "two words"]
 ROWS += ["JavaScript is off here.", "our Privacy Policy says so", "\u4e2d\u6587\u5f88\u597d\u3002"]

@@ -106,7 +106,7 @@ def test_steps_run_in_an_order_in_which_each_finds_its_inputs(built: Corpus) -> 
     assert steps.index(("duplicates", "crawl-1")) < steps.index(("duplicates", "crawl-2"))
     assert steps.index(("round", 1)) < steps.index(("predictor", 1)) < steps.index(("round", 2))
     assert [name for name, *_ in steps[-3:]] == ["mixture", "comparison", "dataset"]
-    assert {name for name, *_ in steps} == {step.name for step in job.STEPS}
+    assert {name for name, *_ in steps} == {step.name for step in job.STEPS} - lineage.OPTIONAL.keys()
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -182,13 +182,13 @@ def _results(lines: list[bytes]) -> dict[str, Any]:
 
 
 def test_a_killed_export_goes_on_and_leaves_the_same_bytes(copied: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mixer import dataset
+    from mixer import shuffle
 
     stage = mixing.dataset(copied)
     folder = copied.workspace.local(*stage.steps)
     whole = _every_file(folder)
     shutil.rmtree(folder)
-    write, written = dataset.write_shard, []
+    write, written = shuffle.write_shard, []
 
     def killed(put: Any, name: str, *rest: Any) -> Any:
         if len(written) == 3:
@@ -198,10 +198,10 @@ def test_a_killed_export_goes_on_and_leaves_the_same_bytes(copied: Corpus, monke
 
     # one shard a pass, so that a kill lies between two
     slow = replace(copied, settings=_with(copied, "engine", memory_bytes=1))
-    monkeypatch.setattr(dataset, "write_shard", killed)
+    monkeypatch.setattr(shuffle, "write_shard", killed)
     with pytest.raises(KeyboardInterrupt):
         mixer_stages.run_dataset(slow)
-    monkeypatch.setattr(dataset, "write_shard", lambda *given: written.append(given[1]) or write(*given))
+    monkeypatch.setattr(shuffle, "write_shard", lambda *given: written.append(given[1]) or write(*given))
     mixer_stages.run_dataset(slow)
     assert len(written) == len(set(written))  # none was written twice
     assert _every_file(folder) == whole

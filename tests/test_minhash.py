@@ -280,7 +280,8 @@ def test_a_run_has_its_hash_wherever_it_stands() -> None:
 
 
 def test_settings_choose_a_published_scheme_a_threshold_or_numbers() -> None:
-    assert scheme_of(Duplicates()) == SCHEMES["fineweb"]
+    assert scheme_of(Duplicates(bands=9, rows=4, ngram=3)) == Scheme(9, 4, 3)
+    assert scheme_of(Duplicates(scheme="fineweb")) == Scheme(14, 8, 5)
     assert scheme_of(Duplicates(scheme="curator", seed=7)) == replace(SCHEMES["curator"], seed=7)
     chosen = scheme_of(Duplicates(threshold=0.8, num_functions=128, ngram=3))
     assert chosen == replace(scheme_for(0.8), ngram=3)

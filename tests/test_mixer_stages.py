@@ -20,8 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from mixer import dataset as export
-from mixer import journal, place, result, stages
+from mixer import draw, journal, place, result, shuffle, stages
 from mixer import lineage as mixing
 from mixer.evaluate import evaluate, windows
 from mixer.job import planned
@@ -337,17 +336,17 @@ def test_two_copies_of_a_journal_become_one():
 KILLED_EXPORT = """
 import os, signal, sys
 sys.path[:] = {path!r}
-from mixer import dataset
+from mixer import shuffle
 from mixer.stages import run_dataset
 from pipelines.corpus import opened
 from pipelines.store import Workspace
-write, count = dataset._write_shard, [0]
+write, count = shuffle._write_shard, [0]
 def killed(*arguments):
     if count[0] == {after}:
         os.kill(os.getpid(), signal.SIGKILL)
     count[0] += 1
     write(*arguments)
-dataset._write_shard = killed
+shuffle._write_shard = killed
 run_dataset(opened(Workspace({root!r})))
 """
 FINISHED = ("search", "mixture", "comparison")
@@ -380,8 +379,8 @@ def test_an_export_killed_before_it_had_tidied_up_is_tidied_by_the_next(built, t
 def test_memory_and_workers_change_no_byte(built, tmp_path, monkeypatch):
     corpus = made_corpus.changed(copied(built, tmp_path, keep=FINISHED), "engine.memory_bytes=1", "engine.workers=2")
     passes = []
-    shuffle = export._shuffle
-    monkeypatch.setattr(export, "_shuffle", lambda *given: passes.append(len(given[-1])) or shuffle(*given))
+    once = shuffle._shuffle
+    monkeypatch.setattr(shuffle, "_shuffle", lambda *given: passes.append(len(given[-1])) or once(*given))
     stages.run_dataset(corpus)
     assert passes == [1] * 8  # a shard each, where `built` needed one pass
     assert bytes_of(folder_of(corpus, mixing.dataset)) == bytes_of(folder_of(built, mixing.dataset))
@@ -415,9 +414,9 @@ def test_every_layout_is_as_its_manifest_says_and_holds_the_same_draws(exported,
 
 
 def test_rows_stand_in_the_order_of_the_draw_over_all_crawls(built):
-    candidates = export._candidates(built)
+    candidates = draw.pooled(built)
     train = np.flatnonzero(~candidates.validation)
-    drawn = train[export._selected(built, candidates, train, stages.read_mixture(built)["weights"]).rows]
+    drawn = train[draw.selected(built, candidates, train, stages.read_mixture(built)["weights"]).rows]
     wanted = [candidates.ids[row].tobytes().hex() for row in drawn]
     folder = folder_of(built, mixing.dataset)
     paths = json.loads((folder / "manifest.json").read_bytes())["splits"]["train"]["files"]

@@ -18,7 +18,7 @@ from pipelines.edits import c4, spans
 from pipelines.quality import rules
 from pipelines.quality.signals import signals
 from pipelines.settings import Edits, Quality
-from pipelines.text.chunks import UNSPACED
+from pipelines.text.chunk_marks import UNSPACED
 
 SCRIPTS = Path(__file__).parents[1] / "infra" / "benchmarks" / "corpus"
 GROUPS = ("gopher-repetition", "gopher-quality", "c4", "c4-paragraphs", "fineweb")

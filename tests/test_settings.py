@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipelines import settings
+from pipelines import configuration, settings
+from pipelines.configuration import load
 from pipelines.corpus import choose, keep, opened
 from pipelines.errors import SettingsError, SirdarError
-from pipelines.settings import Settings, load
+from pipelines.settings import Settings
 from pipelines.store import Workspace
 
 
@@ -18,11 +19,11 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(str(tmp_path / "ws"))
 
 
-@pytest.mark.parametrize("preset", settings.presets())
+@pytest.mark.parametrize("preset", configuration.presets())
 def test_every_preset_is_valid_and_says_only_what_differs(preset: str) -> None:
-    loaded = settings.dumped(load(preset=preset))
-    given = settings._toml(settings.PRESETS / f"{preset}.toml")
-    plain = settings.dumped(Settings())
+    loaded = configuration.dumped(load(preset=preset))
+    given = configuration._toml(configuration.PRESETS / f"{preset}.toml")
+    plain = configuration.dumped(Settings())
     assert loaded["preset"] == preset
     same = [f"{name}.{key}" for name, values in given.items() for key in values if plain[name][key] == values[key]]
     allowed = "proxy.layers proxy.width proxy.heads proxy.sequence clusters.k_init search.rounds clusters.merge "
@@ -31,13 +32,13 @@ def test_every_preset_is_valid_and_says_only_what_differs(preset: str) -> None:
 
 
 def test_presets_are_those_that_the_command_names() -> None:
-    assert settings.presets() == ["climb", "demo", "laptop"]
+    assert configuration.presets() == ["climb", "demo", "laptop"]
 
 
-@pytest.mark.parametrize("preset", settings.presets())
+@pytest.mark.parametrize("preset", configuration.presets())
 def test_every_setting_is_explained_in_one_line(preset: str) -> None:
     chosen = load(preset=preset)
-    told = {key: (value, meaning) for key, value, meaning in settings.explained(chosen)}
+    told = {key: (value, meaning) for key, value, meaning in configuration.explained(chosen)}
     for name, section in chosen:
         if isinstance(section, settings.Section):
             for key, value in section:
@@ -141,7 +142,7 @@ def test_what_was_chosen_comes_back_from_the_workspace(workspace: Workspace, tmp
     chosen = choose(workspace, None, preset="climb", changes=changes, targets=["law=law.jsonl"])
     keep(workspace, chosen)
     found = opened(workspace).settings
-    assert found == settings.resolved(chosen)
+    assert found == configuration.resolved(chosen)
     assert found.embeddings.model == 'it\'s "quoted"'
     assert found.targets[0].path == str(Path("law.jsonl").resolve())
     assert choose(workspace, None, preset=None, changes=()) == chosen

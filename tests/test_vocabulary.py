@@ -117,7 +117,7 @@ def test_words_of_chunks_are_the_words_of_texts(reads: list[list[str]]) -> None:
             assert [known.spelled()[number] for number in row] == wanted
             assert known.lengths[row].tolist() == list(map(len, wanted))
             assert known.kinds[row].tolist() == list(map(word_kind, wanted))
-            assert row == [known.number(word) for word in wanted]
+            assert row == [number for number in known.numbers(wanted)]
 
 
 def test_no_texts() -> None:

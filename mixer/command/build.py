@@ -19,7 +19,7 @@ from mixer.command.options import (
     watched,
 )
 from mixer.job import STEPS, Step
-from pipelines import settings as configuration
+from pipelines import configuration
 from pipelines.errors import SirdarError
 
 app = typer.Typer()

@@ -8,8 +8,9 @@ import typer
 from rich.markup import escape
 
 from mixer.command.options import CrawlOption, SetOption, WorkspaceOption, console, opened, output
-from pipelines import settings as configuration
+from pipelines import configuration
 from pipelines.errors import InputError, SettingsError
+from pipelines.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Preview filters, or train classifiers.")
 takedown_app = typer.Typer(no_args_is_help=True, help="Documents that must not be in any later dataset.")
@@ -49,7 +50,7 @@ def preview(
         _say_samples(corpus, one)
 
 
-def _changed(corpus: Any, change: list[str]) -> configuration.Settings:
+def _changed(corpus: Any, change: list[str]) -> Settings:
     """The workspace's settings with these changes; SettingsError where one is not of `quality`."""
     other = [one for one in change if not one.strip().startswith("quality.")]
     if other or not change:
@@ -63,7 +64,7 @@ def _changed(corpus: Any, change: list[str]) -> configuration.Settings:
     return configuration.resolved(choose(corpus.workspace, None, preset=None, changes=change))
 
 
-def _signals(corpus: Any, crawls: list[str], new: configuration.Settings) -> Iterator[tuple[str, Any]]:
+def _signals(corpus: Any, crawls: list[str], new: Settings) -> Iterator[tuple[str, Any]]:
     """(crawl/part, the columns that both settings read)."""
     import pyarrow as pa
 

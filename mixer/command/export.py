@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from mixer.command.options import WorkspaceOption, console, output, watched
-from pipelines import settings as configuration
+from pipelines import configuration
 
 app = typer.Typer(no_args_is_help=True, help="Write the dataset again in another layout, or verify one.")
 

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from mixer.command.options import PresetOption, SetOption, WorkspaceOption, opened, output
-from pipelines import settings as configuration
+from pipelines import configuration
 from pipelines.errors import LeaseError
 
 app = typer.Typer()

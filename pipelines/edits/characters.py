@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.text.chunks import UNSPACED_LETTER, UNSPACED_MARK
+from pipelines.text.chunk_marks import UNSPACED_LETTER, UNSPACED_MARK
 from pipelines.text.vocabulary import utf8
 from pipelines.text.words import TERMINAL_MARKS
 

@@ -25,7 +25,7 @@ def word_counts(chunks: Chunks, spelled: ChunkWords, languages: Sequence[str]) -
 
     `stop_words_own` is -1 where the language has no list.
     """
-    numbers = np.array([spelled.number(word) for word in _STOP_WORDS])
+    numbers = spelled.numbers(_STOP_WORDS)
     spelled.learn()
     stops = np.full(len(spelled.lengths), -1, np.int16)
     stops[numbers] = np.arange(len(numbers))

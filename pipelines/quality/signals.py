@@ -22,6 +22,7 @@ from pipelines.quality.counts import sentence_counts, word_counts
 from pipelines.quality.lines import edited_counts, raw_counts
 from pipelines.quality.repetition import DUP_SIZES, TOP_SIZES, ngram_shares
 from pipelines.text.chunks import cut_chunk
+from pipelines.text.plain_chunks import cut_plain
 from pipelines.text.vocabulary import ChunkWords, Vocabulary, utf8
 
 SLICE_BYTES = 4 << 20  # of text whose words are in memory as numbers at once
@@ -50,7 +51,7 @@ SIGNALS = pa.schema(
 Columns = dict[str, npt.NDArray[Any]]
 
 _VOCABULARY = Vocabulary()  # warm from call to call: filling it is a third of the time of a small part
-_WORDS = ChunkWords(_VOCABULARY, cut_chunk)
+_WORDS = ChunkWords(_VOCABULARY, cut_chunk, cut_plain)
 
 
 def signals(

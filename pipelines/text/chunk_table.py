@@ -1,14 +1,30 @@
-"""The compiled pass of `Vocabulary`: UTF-8 bytes to chunk numbers, through an open-addressing hash table.
+"""Byte strings by number, through an open-addressing hash table: what `Vocabulary` and `ChunkWords` look up, compiled.
 
-A table entry holds half of the hash and the number + 1; the bytes of every chunk lie in one arena, so that a chunk is
-known by its bytes and not by its hash. Arrays that are full are grown by the caller, who calls again.
+A table entry holds half of the hash and the number + 1; all strings lie in one arena, so that one is known by its bytes
+and not by its hash. Arrays that are full are grown by the caller, who calls again.
 """
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class Table(NamedTuple):
+    """Strings by number: string n is `arena[ends[n - 1] : ends[n] - 1]`, the first from 0."""
+
+    slots: npt.NDArray[np.uint64]
+    hashes: npt.NDArray[np.uint64]
+    ends: npt.NDArray[np.int64]  # of each string in the arena, with the space behind it
+    chars: npt.NDArray[np.int32]
+    arena: Bytes  # a space stands behind each string
+
 
 # Where the pass stands, and how full the arrays are.
-TEXT, PLACE, FOUND, NUM_CHUNKS, USED, WANTED, STATE = range(7)
+PLACE, COUNT, USED, WANTED, STATE = range(5)
 
 _SPACE, _LEAD = 1, 2
 SPACES = np.zeros(256, np.uint8)  # of a byte: white space, or the first byte of a character that may be
@@ -50,14 +66,11 @@ def space_width(data, place, end):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def number_chunks(data, bounds, state, table, hashes, ends, chars, arena, numbers, starts, offsets):  # type: ignore[no-untyped-def]
-    """Number chunks from where `state` stands; False when an array is full and has to grow first."""
-    place, found = np.uint64(state[PLACE]), state[FOUND]
-    num_chunks, used = state[NUM_CHUNKS], np.uint64(state[USED])
-    mask = np.uint64(len(table) - 1)
-    for text in range(state[TEXT], len(bounds) - 1):
-        begin, end = np.uint64(bounds[text]), np.uint64(bounds[text + 1])
-        place = max(place, begin)
+def find_chunks(data, bounds, starts, ends, hashes, offsets):  # type: ignore[no-untyped-def]
+    """Write where each chunk of the texts begins and ends, and its hash; `offsets` of each text's; their number."""
+    found = 0
+    for text in range(len(bounds) - 1):
+        place, end = np.uint64(bounds[text]), np.uint64(bounds[text + 1])
         while place < end:
             kind = SPACES[data[place]]
             if kind:
@@ -65,7 +78,7 @@ def number_chunks(data, bounds, state, table, hashes, ends, chars, arena, number
                 if width:
                     place += np.uint64(width)
                     continue
-            start = place
+            starts[found] = place
             hashed = np.uint64(0)
             while place < end:
                 byte = data[place]
@@ -74,56 +87,90 @@ def number_chunks(data, bounds, state, table, hashes, ends, chars, arena, number
                     break
                 hashed = (hashed ^ np.uint64(byte)) * _FACTOR
                 place += _ONE
-            hashed ^= hashed >> _HALF
-            hashed *= _FACTOR
-            size = place - start
-            tag = hashed & _HIGH
-            slot = (hashed >> _SLOT_BITS) & mask
-            number = np.int64(-1)
-            while table[slot] != 0:
-                entry = table[slot]
-                if entry & _HIGH == tag:
-                    number = np.int64(entry & _LOW) - 1
-                    first = np.uint64(ends[number - 1]) if number else np.uint64(0)
-                    same = np.uint64(ends[number]) - first == size + _ONE
-                    step = np.uint64(0)
-                    while same and step < size:
-                        same = arena[first + step] == data[start + step]
-                        step += _ONE
-                    if same:
-                        break
-                    number = np.int64(-1)
-                slot = (slot + _ONE) & mask
-            full = number < 0 and (num_chunks == len(hashes) or used + size + _ONE > np.uint64(len(arena)))
-            if full or found == len(numbers):
-                state[TEXT], state[PLACE], state[FOUND] = text, np.int64(start), found
-                state[NUM_CHUNKS], state[USED], state[WANTED] = num_chunks, np.int64(used), np.int64(size) + 1
-                return False
-            if number < 0:
-                number = num_chunks
-                count = 0
-                for letter in range(size):
-                    byte = data[start + letter]
-                    arena[used + letter] = byte
-                    count += byte & 0xC0 != 0x80
-                arena[used + size] = 0x20  # so that many chunks are decoded and split at once
-                used += size + _ONE
-                table[slot] = tag | np.uint64(number + 1)
-                hashes[number], ends[number], chars[number] = hashed, np.int64(used), count
-                num_chunks += 1
-            numbers[found], starts[found] = number, np.int64(start - begin)
+            ends[found] = place
+            hashes[found] = (hashed ^ (hashed >> _HALF)) * _FACTOR
             found += 1
         offsets[text + 1] = found
-    state[TEXT], state[PLACE], state[FOUND] = len(bounds) - 1, np.int64(place), found
-    state[NUM_CHUNKS], state[USED], state[WANTED] = num_chunks, np.int64(used), 0
+    return found
+
+
+@numba.njit(cache=True)
+def hash_of(data, start, end):  # type: ignore[no-untyped-def]
+    """The hash of the string `data[start:end]`."""
+    hashed = np.uint64(0)
+    for place in range(np.uint64(start), np.uint64(end)):
+        hashed = (hashed ^ np.uint64(data[place])) * _FACTOR
+    return (hashed ^ (hashed >> _HALF)) * _FACTOR
+
+
+@numba.njit(cache=True)
+def hash_spans(data, starts, ends, hashes):  # type: ignore[no-untyped-def]
+    for span in range(len(starts)):
+        hashes[span] = hash_of(data, starts[span], ends[span])
+
+
+@numba.njit(cache=True)
+def number_spans(data, starts, ends, hashes, state, table, numbers):  # type: ignore[no-untyped-def]
+    """Number the strings `data[starts[n] : ends[n]]` from where `state` stands; False when an array has to grow first.
+
+    One function without calls: at each call in a loop, references to arrays would be counted.
+    """
+    slots, known_hashes, known_ends, known_chars, arena = table
+    num_known, used = state[COUNT], np.uint64(state[USED])
+    mask = np.uint64(len(slots) - 1)
+    for span in range(state[PLACE], len(starts)):
+        start, size, hashed = np.uint64(starts[span]), np.uint64(ends[span] - starts[span]), hashes[span]
+        tag = hashed & _HIGH
+        slot = (hashed >> _SLOT_BITS) & mask
+        number = np.int64(-1)
+        while slots[slot] != 0:
+            entry = slots[slot]
+            if entry & _HIGH == tag:
+                number = np.int64(entry & _LOW) - 1
+                first = np.uint64(known_ends[number - 1]) if number else np.uint64(0)
+                same = np.uint64(known_ends[number]) - first == size + _ONE
+                step = np.uint64(0)
+                while same and step < size:
+                    same = arena[first + step] == data[start + step]
+                    step += _ONE
+                if same:
+                    break
+                number = np.int64(-1)
+            slot = (slot + _ONE) & mask
+        if number < 0:
+            if num_known == len(known_hashes) or used + size + _ONE > np.uint64(len(arena)):
+                state[PLACE], state[COUNT], state[USED], state[WANTED] = span, num_known, used, size + _ONE
+                return False
+            number, chars = num_known, 0
+            for step in range(size):
+                byte = data[start + step]
+                arena[used + step] = byte
+                chars += byte & 0xC0 != 0x80
+            arena[used + size] = 0x20
+            used += size + _ONE
+            slots[slot] = tag | np.uint64(number + 1)
+            known_hashes[number], known_ends[number], known_chars[number] = hashed, np.int64(used), chars
+            num_known += 1
+        numbers[span] = number
+    state[PLACE], state[COUNT], state[USED], state[WANTED] = len(starts), num_known, used, 0
     return True
 
 
 @numba.njit(cache=True)
-def refill(table, hashes, count):  # type: ignore[no-untyped-def]
-    mask = np.uint64(len(table) - 1)
+def refill(table, count):  # type: ignore[no-untyped-def]
+    """Put `count` strings into slots that are empty."""
+    slots, hashes = table.slots, table.hashes
+    mask = np.uint64(len(slots) - 1)
     for number in range(count):
         slot = (hashes[number] >> _SLOT_BITS) & mask
-        while table[slot] != 0:
+        while slots[slot] != 0:
             slot = (slot + _ONE) & mask
-        table[slot] = (hashes[number] & _HIGH) | np.uint64(number + 1)
+        slots[slot] = (hashes[number] & _HIGH) | np.uint64(number + 1)
+
+
+@numba.njit(cache=True)
+def within_texts(starts, offsets, bounds):  # type: ignore[no-untyped-def]
+    """Turn places in the bytes of all texts into places in their own text."""
+    for text in range(len(bounds) - 1):
+        for place in range(offsets[text], offsets[text + 1]):
+            starts[place] -= bounds[text]

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.text.chunks import UNSPACED_LETTER, UNSPACED_MARK
+from pipelines.text.chunk_marks import UNSPACED_LETTER, UNSPACED_MARK
 from pipelines.text.words import NORMAL, NUMBER_MARKS
 
 I32 = npt.NDArray[np.int32]

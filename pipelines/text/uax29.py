@@ -8,7 +8,7 @@ import re
 import unicodedata
 from functools import cache
 
-from pipelines.text.chunks import code_points
+from pipelines.text.chunk_marks import code_points
 
 _SINGLE_QUOTE, _DOUBLE_QUOTE = "'", '"'
 _MID_LETTER = frozenset(":\u00b7" + code_points("387 55F 5F4 2027 FE13 FE55 FF1A"))

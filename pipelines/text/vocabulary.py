@@ -8,7 +8,7 @@ work out whatever else they want to know of it.
 Numbers depend on what was read before: use them within one call, never in an output.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -17,15 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.text.chunk_table import FOUND, NUM_CHUNKS, PLACE, STATE, TEXT, USED, WANTED, number_chunks, refill
-from pipelines.text.words import word_kind
+from pipelines.text import code_point_kinds
+from pipelines.text.chunk_table import find_chunks, within_texts
+from pipelines.text.code_point_kinds import KINDS, word_kinds
+from pipelines.text.spellings import I32, I64, Bytes, Spellings
 
 MAX_CHUNKS = 1_000_000  # remembered from call to call: about 100 MB with the words that they are cut into
 MAX_BYTES = 32 << 20  # of remembered chunks
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -58,34 +56,27 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self.generation = 0  # goes up when numbers become void
-        self._clear()
+        self.spellings = Spellings()
 
     def __len__(self) -> int:
-        return int(self._state[NUM_CHUNKS])
+        return len(self.spellings)
 
     @property
     def chars(self) -> I32:
         """Characters of each numbered chunk."""
-        return self._chars[: len(self)]
+        return self.spellings.chars
 
     def read(self, texts: pa.Array | pa.ChunkedArray) -> Chunks:
         """The chunks of the texts (string or large_string), by number; exactly those of `str.split`, in order."""
         data, bounds = utf8(texts)
+        most = (int(bounds[-1] - bounds[0]) + 1) // 2 + len(texts)  # what is not written costs no memory
+        starts, ends, hashes = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint64)
         offsets = np.zeros(len(bounds), np.int64)
-        room = max(16, int(bounds[-1] - bounds[0]) // 5)
-        numbers, starts = np.empty(room, np.int32), np.empty(room, np.int64)
-        state = self._state
-        state[[TEXT, PLACE, FOUND]] = 0, bounds[0], 0
-        while not number_chunks(
-            data, bounds, state, self._table, self._hashes, self._ends, self._chars, self._arena,
-            numbers, starts, offsets,
-        ):  # fmt: skip
-            found = int(state[FOUND])
-            if found == len(numbers):
-                numbers, starts = _grown(numbers, 2 * found), _grown(starts, 2 * found)
-            self._make_room()
-        found = int(state[FOUND])
-        return Chunks(numbers[:found], offsets, starts[:found])
+        found = find_chunks(data, bounds, starts, ends, hashes, offsets)
+        numbers = self.spellings.number_spans(data, starts[:found], ends[:found], hashes[:found])
+        starts = starts[:found].copy()
+        within_texts(starts, offsets, bounds)
+        return Chunks(numbers, offsets, starts)
 
     def text(self, number: int) -> str:
         """The chunk of a number."""
@@ -93,51 +84,41 @@ class Vocabulary:
 
     def texts(self, first: int = 0, last: int | None = None) -> list[str]:
         """The chunks `first` to `last`, without the last."""
-        last = len(self) if last is None else last
-        start = int(self._ends[first - 1]) if first else 0
-        end = int(self._ends[last - 1]) if last else 0
-        return self._arena[start:end].tobytes().decode().split() if first < last else []
+        return self.spellings.texts(np.arange(first, len(self) if last is None else last))
 
     def trim(self) -> None:
         """Forget all when too much is remembered; every number given out before is void then."""
-        if len(self) > MAX_CHUNKS or self._state[USED] > MAX_BYTES:
+        if len(self) > MAX_CHUNKS or self.spellings.num_bytes > MAX_BYTES:
             self.generation += 1
-            self._clear()
-
-    def _clear(self) -> None:
-        self._state = np.zeros(STATE, np.int64)
-        self._table = np.zeros(1 << 14, np.uint64)
-        self._hashes = np.empty(1 << 13, np.uint64)
-        self._ends = np.empty(1 << 13, np.int64)
-        self._chars = np.empty(1 << 13, np.int32)
-        self._arena = np.empty(1 << 16, np.uint8)
-
-    def _make_room(self) -> None:
-        count, used, wanted = (int(self._state[place]) for place in (NUM_CHUNKS, USED, WANTED))
-        if count == len(self._hashes):
-            self._hashes = _grown(self._hashes, 2 * count)
-            self._ends, self._chars = _grown(self._ends, 2 * count), _grown(self._chars, 2 * count)
-            self._table = np.zeros(4 * count, np.uint64)
-            refill(self._table, self._hashes, count)
-        if used + wanted > len(self._arena):
-            self._arena = _grown(self._arena, 2 * (used + wanted))
+            self.spellings = Spellings()
 
 
 class ChunkWords:
     """The words that chunks are cut into, by number; chunk c has `words[word_offsets[c] : word_offsets[c + 1]]`.
 
-    `cut` must not depend on anything but the chunk.
+    `cut` must not depend on anything but the chunk. `cut_many` does the same for many chunks at once and may leave
+    some to `cut`; see `plain_chunks.cut_plain`.
     """
 
     word_offsets: I64
     words: I32
-    lengths: I32  # characters of each word
     kinds: Bytes  # `word_kind` of each word
 
-    def __init__(self, vocabulary: Vocabulary, cut: Callable[[str], tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        cut: Callable[[str], tuple[str, ...]],
+        cut_many: Callable[[Spellings, int], tuple[I64, I64, I32]] | None = None,
+    ) -> None:
         self.vocabulary = vocabulary
         self.cut = cut
+        self.cut_many = cut_many
         self._clear()
+
+    @property
+    def lengths(self) -> I32:
+        """Characters of each word."""
+        return self._spellings.chars
 
     def flat(self, chunks: Chunks) -> tuple[I32, I64]:
         """(words, offsets): the words of text t, in order, are `words[offsets[t] : offsets[t + 1]]`."""
@@ -148,35 +129,53 @@ class ChunkWords:
         _gather(chunks.numbers, self.word_offsets, self.words, words)
         return words, offsets
 
-    def number(self, word: str) -> int:
-        """The number of one word, whether a chunk has it or not; void after a `trim` that forgets."""
+    def numbers(self, words: Sequence[str]) -> I32:
+        """The number of each word, whether a chunk has it or not; void after a `trim` that forgets."""
         self._follow()
-        self._number([word])
-        return self._numbers[word]
+        numbers = self._spellings.number(words)
+        self._learn_kinds()
+        return numbers
 
     def spelled(self) -> list[str]:
         """The words that have numbers so far, by number."""
-        return list(self._numbers)
+        self._spelled += self._spellings.texts(np.arange(len(self._spelled), len(self._spellings)))
+        return self._spelled
 
     def learn(self) -> None:
         """Cut the chunks that are new."""
         self._follow()
-        done = len(self.word_offsets) - 1
-        if done == len(self.vocabulary):
+        done, chunks = len(self.word_offsets) - 1, self.vocabulary.spellings
+        if done == len(chunks):
             return
-        cut = list(map(self.cut, self.vocabulary.texts(done)))
-        counts = np.fromiter(map(len, cut), np.int64, len(cut))
-        self.word_offsets = np.concatenate([self.word_offsets, self.word_offsets[-1] + np.cumsum(counts)])
-        self.words = np.concatenate([self.words, self._number(list(chain.from_iterable(cut)))])
+        counts, words = np.full(len(chunks) - done, -1, np.int32), np.zeros(0, np.int32)
+        if self.cut_many:
+            starts, ends, counts = self.cut_many(chunks, done)
+            words = self._spellings.number_spans(chunks.table.arena, starts, ends)
+        left = np.flatnonzero(counts < 0)
+        cut = list(map(self.cut, chunks.texts(done + left)))
+        others = self._spellings.number(list(chain.from_iterable(cut)))
+        counts[left] = np.fromiter(map(len, cut), np.int32, len(cut))
+        by_python = np.zeros(len(counts), np.bool_)
+        by_python[left] = True
+        self._add(counts, words, others, np.repeat(by_python, counts))
 
-    def _number(self, words: list[str]) -> I32:
-        numbers = self._numbers
-        new = [word for word in dict.fromkeys(words) if word not in numbers]
-        if new:
-            numbers.update(zip(new, range(len(numbers), len(numbers) + len(new)), strict=True))
-            self.lengths = np.concatenate([self.lengths, np.fromiter(map(len, new), np.int32, len(new))])
-            self.kinds = np.concatenate([self.kinds, np.fromiter(map(word_kind, new), np.uint8, len(new))])
-        return np.fromiter(map(numbers.__getitem__, words), np.int32, len(words))
+    def _add(self, counts: I32, words: I32, others: I32, is_other: npt.NDArray[np.bool_]) -> None:
+        merged = np.empty(len(is_other), np.int32)
+        merged[~is_other], merged[is_other] = words, others
+        self.word_offsets = np.concatenate(
+            [self.word_offsets, self.word_offsets[-1] + np.cumsum(counts, dtype=np.int64)]
+        )
+        self.words = np.concatenate([self.words, merged])
+        self._learn_kinds()
+
+    def _learn_kinds(self) -> None:
+        first, words = len(self.kinds), self._spellings
+        if first == len(words):
+            return
+        code_point_kinds.learn(words.table.arena, words.begin(first), words.num_bytes)
+        kinds = np.empty(len(words) - first, np.uint8)
+        word_kinds(words.table.arena, words.table.ends, first, len(words), KINDS, kinds)
+        self.kinds = np.concatenate([self.kinds, kinds])
 
     def _follow(self) -> None:
         if self._generation != self.vocabulary.generation:
@@ -184,17 +183,11 @@ class ChunkWords:
 
     def _clear(self) -> None:
         self._generation = self.vocabulary.generation
-        self._numbers: dict[str, int] = {}
+        self._spellings = Spellings()
+        self._spelled: list[str] = []
         self.word_offsets = np.zeros(1, np.int64)
         self.words = np.zeros(0, np.int32)
-        self.lengths = np.zeros(0, np.int32)
         self.kinds = np.zeros(0, np.uint8)
-
-
-def _grown(values: npt.NDArray, size: int) -> npt.NDArray:  # type: ignore[type-arg]
-    found = np.empty(size, values.dtype)
-    found[: len(values)] = values
-    return found
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import re
 import unicodedata
 from itertools import chain
 
-from pipelines.text.chunks import UNSPACED, code_points, cut_chunk
+from pipelines.text.chunk_marks import UNSPACED, code_points
+from pipelines.text.chunks import cut_chunk
 
 # What the rules ask of a word, as bits.
 NON_SYMBOL, ALPHA, TERMINAL, PUNCTUATION = 1, 2, 4, 8
@@ -74,7 +75,7 @@ def word_kind(word: str) -> int:
     return (
         NON_SYMBOL * any(category not in "PSC" for category in categories)
         | ALPHA * any(map(str.isalpha, word))
-        | TERMINAL * (word in TERMINAL_MARKS)
+        | TERMINAL * (len(word) == 1 and word in TERMINAL_MARKS)
         | PUNCTUATION * all(category == "P" for category in categories)
     )
 

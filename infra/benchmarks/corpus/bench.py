@@ -23,8 +23,8 @@ ROOT = HERE.parents[2]
 PEERS = {
     "datatrove": (
         "datatrove==0.10.1", "spacy==3.8.18", "nltk", "xxhash<4", "tldextract", "pyahocorasick", "trafilatura",
-        "resiliparse", "fastwarc", "warcio", "ftfy", "numpy", "orjson", "cchardet; python_version<'3.11'",
-        "faust-cchardet", "python-magic", "fasteners", "lxml_html_clean", "pyarrow<26", "regex", "fasttext-numpy2-wheel", "tokenizers",
+        "resiliparse", "fastwarc", "warcio", "ftfy", "numpy", "orjson",
+        "faust-cchardet", "python-magic", "fasteners", "lxml_html_clean", "pyarrow<26", "regex", "tokenizers",
     ),
     "curator": ("nemo-curator==1.4.0",),
     "text-dedup": ("text-dedup==0.4.0",),

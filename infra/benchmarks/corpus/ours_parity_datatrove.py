@@ -24,7 +24,8 @@ from pipelines.edits import c4, spans
 from pipelines.quality import rules
 from pipelines.quality import signals as quality
 from pipelines.settings import Edits, Quality
-from pipelines.text.chunks import UNSPACED, cut_as_spacy
+from pipelines.text.chunk_marks import UNSPACED
+from pipelines.text.chunks import cut_as_spacy
 from pipelines.text.vocabulary import ChunkWords
 
 GROUPS = ("gopher-repetition", "gopher-quality", "c4", "c4-paragraphs", "fineweb")

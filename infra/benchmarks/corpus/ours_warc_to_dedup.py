@@ -10,9 +10,9 @@ from bench import timed
 
 from mixer.job import STEPS
 from pipelines import lineage
+from pipelines.configuration import resolved
 from pipelines.corpus import Corpus, choose, keep
 from pipelines.crawls import register
-from pipelines.settings import resolved
 from pipelines.store import Workspace
 
 NAMES = ("documents", "edits", "signals", "verdicts", "signatures", "targets", "duplicates")

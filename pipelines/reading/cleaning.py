@@ -1,0 +1,114 @@
+"""Text without what no text should hold: control characters, trailing spaces, rows of empty lines, lone surrogates.
+
+One compiled pass over the text's UTF-8 bytes. Only a text with control characters or unusual line ends in it is rid
+of them by patterns first. The white space taken away is that of `str.rstrip` and `str.strip`.
+"""
+
+import re
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+
+ROOM_BYTES = 1 << 20  # kept from call to call: fresh memory costs more than the pass over it
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]+")
+_LINE_ENDS = re.compile(r"\r\n?|[\x0c\x85\u2028\u2029]")
+_PLAIN, _SPACE, _LINE_END, _LEADING, _ODD = range(5)
+_KINDS = np.zeros(256, np.uint8)
+_KINDS[[9, 32]] = _SPACE
+_KINDS[10] = _LINE_END
+_KINDS[[0xC2, 0xE1, 0xE2, 0xE3, 0xEF]] = _LEADING  # of the characters beyond ASCII that are spaces or odd
+_KINDS[[*range(9), *range(11, 32), 127]] = _ODD
+_IS_PLAIN = _KINDS == _PLAIN
+_ROOM = np.empty(ROOM_BYTES, np.uint8)
+
+
+def cleaned(text: str) -> bytes:
+    """UTF-8 of the text without those; lines end in \\n, of which there are at most two in a row."""
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError:  # lone surrogates
+        encoded = _without_odd(text)
+    clean = _spaced(encoded)
+    return _spaced(_without_odd(text)) or b"" if clean is None else clean
+
+
+def _spaced(encoded: bytes) -> bytes | None:
+    """The cleaned bytes; None where there are odd characters in them."""
+    room = _ROOM if len(encoded) <= ROOM_BYTES else np.empty(len(encoded), np.uint8)
+    num_bytes = _write_clean(encoded, room)
+    if num_bytes < 0:
+        return None
+    return encoded if num_bytes == len(encoded) else room[:num_bytes].tobytes()
+
+
+def _without_odd(text: str) -> bytes:
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # true pairs join
+    return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text)).encode()
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _write_clean(data: bytes, room: Bytes) -> int:
+    """How many bytes were written to the room, which is as long as the data; -1 where something in them is odd."""
+    at = written = num_line_ends = spaces_from = 0
+    while at < len(data):
+        kind, width = _kind_at(data, at)
+        if kind == _PLAIN:
+            if written:
+                for _ in range(min(num_line_ends, 2)):
+                    room[written] = 10
+                    written += 1
+                for place in range(spaces_from, at):
+                    room[written] = data[place]
+                    written += 1
+            num_line_ends = 0
+            for place in range(at, at + width):
+                room[written] = data[place]
+                written += 1
+            at += width
+            # A space before a plain byte is one too, found without a branch that words of all lengths would mislead.
+            while at + 1 < len(data):
+                byte = data[at]
+                if not (_IS_PLAIN[byte] | ((byte == 32) & _IS_PLAIN[data[at + 1]])):
+                    break
+                room[written] = byte
+                written += 1
+                at += 1
+            spaces_from = at
+        elif kind == _SPACE:
+            at += width
+        elif kind == _LINE_END:
+            num_line_ends += 1
+            at += 1
+            spaces_from = at
+        else:
+            return -1
+    return written
+
+
+@numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+def _kind_at(data: bytes, at: int) -> tuple[int, int]:
+    """(kind, bytes) of the character that begins there."""
+    first = data[at]
+    kind = _KINDS[first]
+    if kind != _LEADING:
+        return kind, 1
+    second = data[at + 1]
+    if first == 0xC2:
+        return (_SPACE if second == 0xA0 else _ODD if second < 0xA0 else _PLAIN), 2
+    third = data[at + 2]
+    if first == 0xE2 and second == 0x80:
+        space = third <= 0x8A or third == 0xAF
+        return (_SPACE if space else _ODD if third == 0xA8 or third == 0xA9 else _PLAIN), 3
+    if first == 0xEF:
+        odd = (second == 0xBB and third == 0xBF) or (second == 0xBF and third >= 0xBE)
+        return (_ODD if odd else _PLAIN), 3
+    space = (
+        (first == 0xE1 and second == 0x9A and third == 0x80)
+        or (first == 0xE2 and second == 0x81 and third == 0x9F)
+        or (first == 0xE3 and second == 0x80 and third == 0x80)
+    )
+    return (_SPACE if space else _PLAIN), 3
