@@ -95,7 +95,7 @@ def scores(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Reco
 
 
 @dg.asset(
-    deps=[documents],
+    deps=[documents, edits],
     partitions_def=crawls,
     backfill_policy=ONE_RUN,
     group_name="corpus",

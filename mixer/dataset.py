@@ -21,6 +21,7 @@ from mixer.shuffle import MAKING, written
 from pipelines import lineage, takedown
 from pipelines.columns import DROPS
 from pipelines.corpus import Corpus, Report
+from pipelines.errors import AccountingError, ContaminationError, InputError, StoreError
 from pipelines.store import Stage
 
 
@@ -36,14 +37,24 @@ def write_dataset(corpus: Corpus, found: Mapping[str, Any], comparison: Mapping[
     with stage.lease():
         wishes = takedown.read(corpus.workspace)
         candidates = pooled(corpus)
+        if stage.recipe.settings.get("takedown", "") != (wishes.digest() if len(wishes) else ""):
+            raise StoreError("the takedown list has changed since this version was named; run `sirdar dataset` again")
         if len(wishes):
             candidates = candidates.without(taken_down(corpus, wishes))
         train = np.flatnonzero(~candidates.validation)
+        if not len(train):
+            raise InputError(f"no document is left to train on; {candidates.num_taken_down} are taken down")
         selection = selected(corpus, candidates, train, found["weights"])
         held, num_seen = held_out(candidates, train, corpus.settings.dataset.seed)
         drawn: dict[Split, np.ndarray] = {"train": train[selection.rows], "validation": held}
         files, reused = written(corpus, stage, candidates, drawn)
-        must_hold_no_test(corpus, stage, [file.path for file in files if "text" in file.columns])
+        try:
+            must_hold_no_test(corpus, stage, [file.path for file in files if "text" in file.columns])
+        except ContaminationError:
+            corpus.workspace.delete(*stage.steps, MAKING)
+            for one in files:
+                corpus.workspace.delete(*stage.steps, *one.path.split("/"))
+            raise
         notes = [f"{num_seen} held-out documents left out, since their text after edits also stands in training."]
         manifest = _manifest(
             corpus,
@@ -161,6 +172,8 @@ def _funnel(corpus: Corpus, candidates: Candidates) -> list[dict[str, Any]]:
         "taken_down": gone,
         "no_tokens": read - kept - candidates.num_outside - gone,
     }
+    if min(dropped.values()) < 0:
+        raise AccountingError(f"pools: {read} documents read, {kept} kept, {dropped} dropped")
     some = {reason: count for reason, count in dropped.items() if count}
     return [*rows, {"stage": "pools", "read": read, "kept": kept, "dropped": some, "errors": {}}]
 
@@ -177,12 +190,10 @@ def _inputs(corpus: Corpus, stage: Stage) -> dict[str, str]:
 
 def _models(corpus: Corpus) -> dict[str, str]:
     settings = corpus.settings
-    scores = settings.clusters.scores
+    tokenizer = _without_places(settings.tokens.tokenizer)
     return {
-        "encoder": f"{settings.embeddings.encoder} of {settings.embeddings.model}",
-        "cluster_scores": ", ".join(path.rsplit("/", 1)[-1] for path in scores) or "from the quality signals",
-        "tokenizer": f"{settings.tokens.tokenizer}, {settings.tokens.vocabulary} entries"
-        if settings.tokens.tokenizer == "bpe"
-        else settings.tokens.tokenizer,
-        "language": settings.language.model,
+        "encoder": f"{settings.embeddings.encoder} of {_without_places(settings.embeddings.model)}",
+        "cluster_scores": ", ".join(_without_places(list(settings.clusters.scores))) or "from the quality signals",
+        "tokenizer": f"bpe, {settings.tokens.vocabulary} entries" if tokenizer == "bpe" else tokenizer,
+        "language": _without_places(settings.language.model),
     }

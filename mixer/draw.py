@@ -1,20 +1,21 @@
 """Which documents a dataset has: those in the pools, less those taken down, drawn by the mixture.
 
-Small tables on the driver. What the takedown list names leaves with its copies: with the documents that other addresses
-keep of it, since a duplicate that is named has its text in its keeper.
+Small tables on the driver. What the takedown list names leaves with its copies: with the one that stays in its stead
+where it is a duplicate, and with whatever has the same text.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from mixer.selection import Selection, select
 from pipelines import lineage
 from pipelines.columns import parts_of
 from pipelines.corpus import Corpus
-from pipelines.records import ID_WORDS
+from pipelines.records import ID, ID_WORDS
 from pipelines.store import aligned
 from pipelines.takedown import Takedown
 
@@ -97,17 +98,24 @@ def held_out(candidates: Candidates, train: np.ndarray, seed: int) -> tuple[np.n
 
 
 def taken_down(corpus: Corpus, takedown: Takedown) -> set[bytes]:
-    """Ids of the documents that the list names, and of those that are kept in their stead."""
+    """Ids of the documents that the list names, of those kept in their stead, and of those with the same text."""
     found: set[bytes] = set()
-    for crawl in corpus.crawls:
-        documents, duplicates = lineage.documents(corpus, crawl.name), lineage.duplicates(corpus, crawl.name)
-        for part in parts_of(corpus, crawl.name):
-            rows = documents.read(part, ["id", "url"])
-            hit = takedown.matches(rows["id"], rows["url"])
-            if not hit.true_count:
-                continue
-            keepers = duplicates.read(part, ["id", "duplicate_of"])
-            aligned(rows, keepers)
-            found.update(rows["id"].filter(hit).to_pylist())
-            found.update(pc.drop_null(keepers["duplicate_of"].filter(hit)).to_pylist())
+    contents: set[bytes] = set()
+    every = [(crawl.name, part) for crawl in corpus.crawls for part in parts_of(corpus, crawl.name)]
+    for crawl, part in every:
+        rows = lineage.documents(corpus, crawl).read(part, ["id", "url"])
+        hit = takedown.matches(rows["id"], rows["url"])
+        if not hit.true_count:
+            continue
+        keepers = lineage.duplicates(corpus, crawl).read(part, ["id", "duplicate_of"])
+        texts = lineage.signatures(corpus, crawl).read(part, ["id", "content_hash"])
+        aligned(rows, keepers, texts)
+        found.update(rows["id"].filter(hit).to_pylist())
+        found.update(pc.drop_null(keepers["duplicate_of"].filter(hit)).to_pylist())
+        contents.update(texts["content_hash"].filter(hit).to_pylist())
+    wanted = pa.array(sorted(contents), ID)
+    for crawl, part in every if contents else []:
+        texts = lineage.signatures(corpus, crawl).read(part, ["id", "content_hash"])
+        same = pc.is_in(texts["content_hash"].cast(ID), value_set=wanted)
+        found.update(texts["id"].filter(same).to_pylist())
     return found

@@ -155,8 +155,26 @@ def _way(corpus: Corpus, hit: _Hit) -> list[tuple[str, str]]:
             )
         told.append((name, _told(corpus, name, rows[0])))
         if name in DROPS and told[-1][1].startswith("dropped"):
-            break
-    return told
+            return told
+    return told + _taken_down(corpus, hit)
+
+
+def _taken_down(corpus: Corpus, hit: _Hit) -> list[tuple[str, str]]:
+    """Whether the takedown list names the document, or one that it stands for."""
+    import pyarrow as pa
+
+    from mixer.draw import taken_down
+    from pipelines import takedown
+    from pipelines.records import ID
+
+    wishes = takedown.read(corpus.workspace)
+    if not len(wishes):
+        return []
+    if wishes.matches(pa.array([hit.values["id"]], ID), pa.array([hit.values["url"]])).true_count:
+        return [("dataset", "taken down: in no version after the wish (`sirdar takedown list`)")]
+    if hit.values["id"] in taken_down(corpus, wishes):
+        return [("dataset", "taken down, as the copy of a document that the list names")]
+    return []
 
 
 def _found(corpus: Corpus, wanted: str) -> list[_Hit]:

@@ -16,10 +16,13 @@ COMMANDS = {"mixture": "mix mixture", "comparison": "mix comparison"}  # those n
 def search(corpus: Corpus) -> Stage:
     """Folder of one search: candidates, journal, fits. Its trials follow from pools, targets, proxy and settings."""
     settings = corpus.settings
+    apart = {"final_seeds", "final_tokens", "final_mixtures", "max_failed", "name", "objective"}
+    chosen = search_settings(corpus)
     asked = {
-        "search": search_settings(corpus).model_dump(
-            mode="json", exclude={"final_seeds", "final_tokens", "final_mixtures", "max_failed", "name", "objective"}
-        ),
+        "search": {
+            **chosen.model_dump(mode="json", exclude={*apart, "strategy", "predictor"}),
+            **chosen.chosen(),
+        },
         "proxy": settings.proxy.model_dump(mode="json"),
         "objective": objective_target(corpus),
         "budget_tokens": settings.dataset.tokens,

@@ -26,12 +26,13 @@ from numpy.typing import ArrayLike
 from mixer import candidates, evidence
 from mixer.candidates import Candidates, Floats, Space
 from mixer.journal import read, write_whole
-from mixer.predictors.trees import LightGBM
+from mixer.predictors.choice import predictor
 from mixer.runs import Objective, Progress, measured, no_progress, results, train_trials
 from mixer.strategies import rules
-from mixer.strategies.climb import Climb
+from mixer.strategies.choice import strategy
 from mixer.strategies.random_search import RandomSearch
-from mixer.strategy import History, Strategy
+from mixer.strategy import History, Problem, Strategy, Target
+from mixer.tables import Runs, of_history
 from mixer.trainer import Trainer
 from mixer.trial import Schedule, Trial
 from pipelines.errors import StoreError, TrialError
@@ -69,6 +70,7 @@ def run_search(
     objective: Objective,
     progress: Callable[[Progress], None] = no_progress,
     budget_tokens: int = 0,
+    tasks: Sequence[str] = (),
 ) -> Recommendation:
     """The whole search in `folder`, or what is left of it after a kill."""
     search = MixtureSearch(
@@ -80,6 +82,7 @@ def run_search(
         data=data,
         objective=objective,
         budget_tokens=budget_tokens,
+        tasks=tuple(tasks),
     )
     for number in search.rounds:
         search.propose_round(number)
@@ -95,7 +98,8 @@ class MixtureSearch:
     """One search and its steps: for each round propose, train, fit; rules and random; recommend.
 
     `nearest`: the target's own search documents per cluster. `data`: digest of token pools and targets.
-    `budget_tokens`: of the dataset, for the repetition caps; 0: what the clusters hold.
+    `budget_tokens`: of the dataset, for the repetition caps; 0: what the clusters hold. `tasks`: the texts whose mean
+    is the objective, for strategies that predict each apart; none: the objective as one.
     """
 
     folder: Path
@@ -106,6 +110,7 @@ class MixtureSearch:
     data: str
     objective: Objective
     budget_tokens: int = 0
+    tasks: tuple[str, ...] = ()
 
     @property
     def rounds(self) -> range:
@@ -125,13 +130,19 @@ class MixtureSearch:
 
     @cached_property
     def strategy(self) -> Strategy:
-        pool = candidates.pool(
-            self.space,
-            self.settings.candidates,
-            concentration=self.settings.concentration,
-            seed=self.settings.seed,
+        asked = self.settings
+        problem = Problem(
+            space=self.space,
+            start=self._start,
+            pool=candidates.pool(self.space, asked.candidates, concentration=asked.concentration, seed=asked.seed),
+            seed=asked.seed,
+            target=Target.of_counts(np.array(self.nearest)),
+            tasks=self.tasks,
+            predictor=predictor(asked.predictor, asked.seed, self.token_counts, (asked.tokens,))
+            if asked.predictor
+            else None,
         )
-        return Climb(self._start, pool, LightGBM(self.settings.seed), self.settings.seed)
+        return strategy(asked.strategy, problem)
 
     # -----------------------------------------------------------------------------------------------------
     # Steps
@@ -206,6 +217,12 @@ class MixtureSearch:
         _write_json(found.report, self._report(found))
         return found
 
+    def table(self, buckets: Sequence[str]) -> Runs:
+        """Every run that was trained, rules and random ones among them, under these names of the buckets."""
+        outcomes = self._outcomes_up_to(self.rounds[-1]) + self._trained(0) + self._trained(self._random)
+        kept = {outcome.trial.key: outcome for outcome in outcomes if math.isfinite(outcome.loss)}
+        return of_history(evidence.history(list(kept.values()), len(buckets)), buckets, tuple(kept))
+
     # -----------------------------------------------------------------------------------------------------
     # What the steps share
 
@@ -244,6 +261,7 @@ class MixtureSearch:
         return {
             "round": number,
             **self.settings.model_dump(mode="json", include=asked),
+            **self.settings.chosen(),
             "token_counts": self.token_counts,
             "budget_tokens": self.budget,
             "proxy": self.proxy.model_dump(mode="json"),
@@ -301,6 +319,8 @@ class MixtureSearch:
         fits = [self.folder / "fits" / f"round-{number}.json" for number in self.rounds]
         weights = found.schedule.weights
         epochs = np.array(weights) * self.budget / np.array(self.token_counts)
+        # The search itself where it is random search, whose further runs are its own rounds.
+        baselines = {"rules": self._trained(0), "random": self._trained(self._random)}
         told = evidence.of_search(
             recommended={
                 "weights": list(weights),
@@ -309,11 +329,7 @@ class MixtureSearch:
                 "spread": evidence.finite(found.spread),
             },
             others={name: schedule.weights for name, schedule in found.others.items()},
-            parts={
-                self.strategy.name: self._outcomes_up_to(self.rounds[-1]),
-                "rules": self._trained(0),
-                "random": self._trained(self._random),
-            },
+            parts={**baselines, self.strategy.name: self._outcomes_up_to(self.rounds[-1])},
             fits=[json.loads(path.read_text()) for path in fits if path.exists()],
         )
         return {

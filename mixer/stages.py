@@ -22,6 +22,7 @@ from mixer.dataset import write_dataset
 from mixer.place import JOURNAL, Place, mirror, working
 from mixer.runs import Progress, loss_on, measured
 from mixer.search import MixtureSearch, Recommendation
+from mixer.tables import Runs
 from mixer.trainer import ProcessTrainer
 from mixer.trial import Schedule
 from pipelines.corpus import Corpus, Report
@@ -131,6 +132,19 @@ def read_comparison(corpus: Corpus) -> dict[str, Any]:
     return dict(corpus.workspace.read_json(*stage.steps, "result.json"))
 
 
+def search_table(corpus: Corpus) -> Runs:
+    """The runs of a finished search as a table; TrialError where some of its rounds are not trained yet."""
+    stage = mixing.search(corpus)
+    names = read_clusters(corpus)[0]["name"].to_pylist()
+    with stage.lease(), working(stage) as place:
+        return _search(corpus, place.folder).table([_column(name, number) for number, name in enumerate(names)])
+
+
+def _column(name: str, number: int) -> str:
+    """Names of clusters are words that several may share, and a table's columns are not."""
+    return f"{number:03d} {name}"
+
+
 def _evidence(corpus: Corpus) -> dict[str, Any]:
     """The comparison as the manifest holds it."""
     found = read_comparison(corpus)
@@ -203,6 +217,7 @@ def _search(corpus: Corpus, folder: Path) -> MixtureSearch:
         data=f"{mixing.data_digest(corpus)}-{SEARCH}",
         objective=loss_on(_name(SEARCH, target)),
         budget_tokens=corpus.settings.dataset.tokens,
+        tasks=(_name(SEARCH, target),),
     )
 
 

@@ -18,9 +18,11 @@ from mixer.strategies.choice import strategy as strategy_of
 from mixer.strategy import History, Problem
 from mixer.tables import Runs
 from pipelines.errors import SettingsError
+from pipelines.settings import Search
 
 # No search chose these runs, so the best of them is near nothing: look beyond them.
 AUTO = "bayes-untrained"
+AUTO_OF_PREDICTOR = "climb"  # where a predictor is named, which the other does not take
 CANDIDATES = 100_000
 FEWEST = 3
 
@@ -42,6 +44,11 @@ class Fit:
     best_measured: float
     validation: Validation | None
     others: dict[str, float] = field(default_factory=dict)  # predicted losses of the rules
+
+    @property
+    def reliable(self) -> bool:
+        """Whether its predictor ranks runs that it has not seen."""
+        return self.validation is not None and self.validation.better_than_chance
 
     @property
     def remark(self) -> str:
@@ -101,6 +108,7 @@ def fit_tables(
     objective: metrics whose mean is minimised (none: all). predictor: in the place of the strategy's own, for those
     that take one. Raises SettingsError for names that are none, caps that leave no mixture, or too few runs.
     """
+    name = _strategy(strategy, predictor)
     tasks = _objective(runs, objective)
     sign = -1.0 if higher_is_better else 1.0
     columns = {name: sign * runs.metrics[name] for name in tasks}
@@ -121,7 +129,6 @@ def fit_tables(
         tasks=tasks,
         predictor=predictor_of(predictor, seed) if predictor else None,
     )
-    name = AUTO if strategy == "auto" else strategy
     made = strategy_of(name, problem)
     weights: Floats = capped(made.recommend(history), space.limits)[0]
     fitted = made.fit(history)
@@ -152,6 +159,16 @@ def fit_tables(
         validation=validation,
         others=others,
     )
+
+
+def _strategy(name: str, predictor: str) -> str:
+    if name == "auto":
+        return AUTO_OF_PREDICTOR if predictor else AUTO
+    if predictor and name not in Search.WITH_PREDICTOR:
+        raise SettingsError(
+            f"the strategy {name!r} takes no predictor; {', '.join(Search.WITH_PREDICTOR)} do; leave {predictor!r} out"
+        )
+    return name
 
 
 def _objective(runs: Runs, names: Sequence[str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ not a number; everything else that is wrong is an error with its file and line.
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,22 @@ def read_tables(ratios: Path, metrics: Path) -> Runs:
     )
 
 
+def read_amounts(path: Path) -> dict[str, float]:
+    """How much there is of each bucket, in any unit: a CSV file with a heading, then a line `bucket,amount` each."""
+    head = _head(path)
+    if len(head) != 2:
+        raise InputError(f"{path} has {len(head)} columns; two are read, the bucket and how much there is of it")
+    found: dict[str, float] = {}
+    for line, (bucket, text) in _lines(path, head):
+        amount = _number(text, path, line, head[1], empty_allowed=False)
+        if not (math.isfinite(amount) and amount > 0):
+            raise InputError(f"{path}, line {line}: {bucket} = {amount}; an amount is more than 0")
+        if bucket in found:
+            raise InputError(f"{path}, line {line}: {bucket} was there already")
+        found[bucket] = amount
+    return found
+
+
 def written(runs: Runs) -> tuple[bytes, bytes]:
     """ratios.csv and metrics.csv in Olmix's layout; what `read_tables` reads back to the last digit."""
     ratios = [[key, index, *row] for index, (key, row) in enumerate(zip(runs.keys, runs.weights.tolist(), strict=True))]
@@ -104,7 +120,7 @@ def _head(path: Path) -> list[str]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             return next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
 
 
@@ -116,23 +132,30 @@ def _table(path: Path, key: str, *, empty_allowed: bool) -> tuple[tuple[str, ...
         raise InputError(f"{path} has two columns {', '.join(twice)}")
     names = tuple(name for name in head if name not in ABOUT)
     rows: _Rows = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        next(reader, None)
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(head):
-                raise InputError(f"{path}, line {reader.line_num}: {len(cells)} cells, {len(head)} columns")
-            row = dict(zip(head, cells, strict=True))
-            run = row[key].strip()
-            if run in rows:
-                raise InputError(f"{path}, line {reader.line_num}: run {run} was on line {rows[run][0]} already")
-            numbers = [_number(row[name], path, reader.line_num, name, empty_allowed) for name in names]
-            rows[run] = (reader.line_num, numbers)
+    for line, cells in _lines(path, head):
+        row = dict(zip(head, cells, strict=True))
+        run = row[key].strip()
+        if run in rows:
+            raise InputError(f"{path}, line {line}: run {run} was on line {rows[run][0]} already")
+        rows[run] = (line, [_number(row[name], path, line, name, empty_allowed) for name in names])
     if not rows:
         raise InputError(f"{path} has no rows")
     return names, rows
+
+
+def _lines(path: Path, head: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) after the heading; InputError for a line of another length, or one that is no CSV."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            next(reader, None)
+            for cells in reader:
+                if cells and len(cells) != len(head):
+                    raise InputError(f"{path}, line {reader.line_num}: {len(cells)} cells, {len(head)} columns")
+                if cells:
+                    yield reader.line_num, cells
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
 
 
 def _number(text: str, path: Path, line: int, name: str, empty_allowed: bool) -> float:

@@ -54,6 +54,16 @@ OPTIONAL: dict[str, Callable[[Settings], bool]] = {
 }
 
 
+# What asks for each, for those who run one that is not there.
+ASKED_BY = {
+    "dialects": "a quality.preset that reads other pipelines' signals does (curator, dolma, dclm)",
+    "scores": "scores names classifiers",
+    "contamination": "decontamination.sets names tests",
+    "repeats": "repeats.units says what is cut",
+    "semantic": "semantic.threshold above 0 does",
+}
+
+
 def wanted(settings: Settings, name: str) -> bool:
     """Whether the job has this stage under the settings."""
     return name not in OPTIONAL or OPTIONAL[name](settings)
@@ -123,6 +133,7 @@ def scores(corpus: Corpus, crawl: str) -> Stage:
 
     given = corpus.settings.scores
     settings: dict[str, Any] = {one.name: one.model_dump(mode="json", include={"kind", "label"}) for one in given}
+    settings["order"] = [one.name for one in given]  # of the columns; digests sort keys
     inputs = [documents(corpus, crawl)]
     if any(one.kind == "linear" for one in given):
         inputs.append(embeddings(corpus, crawl))
@@ -132,14 +143,15 @@ def scores(corpus: Corpus, crawl: str) -> Stage:
 
 @remembered
 def contamination(corpus: Corpus, crawl: str) -> Stage:
-    """Columns of evidence; what of it drops a document is the verdicts'."""
+    """Columns of evidence, of the text that a dataset would have; what of it drops a document is the verdicts'."""
     from pipelines.contamination.evaluations import fingerprint
 
     given = corpus.settings.decontamination
     settings = given.model_dump(mode="json", exclude={"sets", "min_share", "action"})
-    settings["sets"] = {one.name: list(one.fields) for one in given.sets}
+    settings["sets"] = [[one.name, list(one.fields)] for one in given.sets]
     settings["files"] = fingerprint(given)
-    return _stage(corpus, "contamination", crawl, settings, inputs=[documents(corpus, crawl)])
+    inputs = [documents(corpus, crawl), edits(corpus, crawl)]
+    return _stage(corpus, "contamination", crawl, settings, inputs=inputs)
 
 
 @remembered
@@ -151,7 +163,7 @@ def verdicts(corpus: Corpus, crawl: str) -> Stage:
     if settings.get("urls"):
         inputs.append(documents(corpus, crawl))
     if given.scores:
-        settings["scores"] = {one.name: [one.min, one.max] for one in given.scores}
+        settings["scores"] = [[one.name, one.min, one.max] for one in given.scores]  # the first reason counts
     if given.decontamination.sets:
         settings["decontamination"] = given.decontamination.model_dump(mode="json", include={"min_share", "action"})
     inputs += [
@@ -256,7 +268,7 @@ def fine_clusters(corpus: Corpus, crawl: str) -> Stage:
 def semantic(corpus: Corpus, crawl: str) -> Stage:
     """Of rows that are kept and no duplicates. The crawl before stands for all before it."""
     order = corpus.crawl(crawl).order
-    inputs = [address(corpus, crawl) for address in (embeddings, fine_clusters, verdicts, duplicates)]
+    inputs = [embeddings(corpus, crawl), fine_clusters(corpus, crawl), *dropping(corpus, crawl, clustered=False)]
     if order:
         inputs.append(semantic(corpus, corpus.crawls[order - 1].name))
     return _whole(corpus, "semantic", crawl, corpus.settings.semantic.model_dump(mode="json"), inputs=inputs)

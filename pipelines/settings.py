@@ -4,13 +4,15 @@ Stages read whole sections, so a stage's digest covers exactly the sections that
 work is done, never what comes out) is outside all digests. pipelines/configuration.py reads the file.
 """
 
-from typing import Literal, Self
+import difflib
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Ingest(Section):
@@ -92,6 +94,14 @@ class Duplicates(Section):
     max_group: int = Field(0, ge=0, description="a group of more rows is reported; 0: none is")
     max_source_loss: float = Field(0.9, ge=0, le=1, description="a source that loses a larger share is reported")
     min_source_documents: int = Field(100, gt=0, description="smaller sources are not")
+
+    @model_validator(mode="after")
+    def _scheme_exists(self) -> Self:
+        if self.scheme or self.threshold:
+            from pipelines.duplicates.schemes import scheme_of
+
+            scheme_of(self)
+        return self
 
 
 class Semantic(Section):
@@ -175,6 +185,12 @@ class Score(Section):
     max: float | None = Field(None, description="documents above it are dropped")
 
     @model_validator(mode="after")
+    def _name_is_free(self) -> Self:
+        if self.name == "id":
+            raise ValueError("scores.id: the column `id` is the document's own; give the score another name")
+        return self
+
+    @model_validator(mode="after")
     def _limits_fit(self) -> Self:
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"scores.{self.name}: min = {self.min} is above max = {self.max}, so nothing would stay")
@@ -239,10 +255,14 @@ class Proxy(Section):
 
 
 class Search(Section):
-    """Which mixture: proxies, predictor, candidates."""
+    """Which mixture: proxies, strategy, predictor, candidates."""
 
     name: str = Field("climb", pattern=r"^[a-z0-9_-]+$", description="its folder in the workspace")
     objective: str = Field("", description="the target to serve; empty: the first one")
+    strategy: str = Field("climb", description="how mixtures are searched: climb, regmix, bayes, olmix ...; or `auto`")
+    predictor: str = Field(
+        "", description="kriging, lightgbm, stack ..., for a strategy that takes one; empty: its own"
+    )
     rounds: tuple[int, ...] = Field((64, 32, 16), min_length=1, description="trials in each round")
     tokens: int = Field(200_000, gt=0, description="that each proxy is trained on")
     candidates: int = Field(100_000, gt=0, description="mixtures that the predictor ranks")
@@ -255,6 +275,47 @@ class Search(Section):
         ("natural", "uniform", "nearest", "entropy", "random"), description="what the found mixture is held against"
     )
     max_failed: float = Field(0.2, ge=0, le=1, description="a round with more failed trials stops")
+
+    # Those of mixer/strategies/choice.py and mixer/predictors/choice.py: a name that is none would else be told after
+    # hours, where the search begins.
+    STRATEGIES: ClassVar[tuple[str, ...]] = (
+        *("auto", "climb", "climb-paper", "climb-recipe", "regmix", "regmix-notebook", "bayes", "bayes-untrained"),
+        *("olmix", "mixing-laws", "modomodo", "random", "natural", "uniform", "unimax", "entropy", "nearest"),
+    )
+    PREDICTORS: ClassVar[tuple[str, ...]] = (
+        *("linear", "quadratic", "loglinear", "kriging", "lightgbm", "lightgbm-climb", "lightgbm-regmix", "stack"),
+        "exposure",
+    )
+    WITH_PREDICTOR: ClassVar[tuple[str, ...]] = ("climb", "climb-paper", "climb-recipe", "regmix", "regmix-notebook")
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        if self.strategy == "domain2vec":
+            raise ValueError(
+                "search.strategy = 'domain2vec': it needs the topics of the target's documents, and a workspace keeps"
+                " only how many of them each cluster holds; `nearest` takes those"
+            )
+        _must_be_one("strategy", self.strategy, self.STRATEGIES)
+        if self.predictor:
+            _must_be_one("predictor", self.predictor, self.PREDICTORS)
+            if self.strategy not in self.WITH_PREDICTOR:
+                raise ValueError(
+                    f"search.predictor = {self.predictor!r}: the strategy {self.strategy!r} has its own or none;"
+                    f" leave it empty, or take {', '.join(self.WITH_PREDICTOR)}"
+                )
+        return self
+
+    def chosen(self) -> dict[str, str]:
+        """Strategy and predictor as addresses hold them: without what every search was before one could choose."""
+        values = {"strategy": self.strategy, "predictor": self.predictor}
+        return {name: value for name, value in values.items() if value != {"strategy": "climb", "predictor": ""}[name]}
+
+
+def _must_be_one(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        meant = f"did you mean {near[0]!r}? T" if near else "t"
+        raise ValueError(f"search.{kind} = {name!r}: no {kind} is called that; {meant}here are: {', '.join(known)}")
 
 
 class Dataset(Section):

@@ -100,16 +100,19 @@ def _scores(scores: Sequence[Score], encoder: Embeddings, tables: Tables) -> Row
 
 
 def run_contamination(corpus: Corpus, crawl: str) -> Report:
-    """Word n-grams that documents share with tests, with their places as evidence."""
+    """Word n-grams that documents share with tests after their edits, with their places as evidence."""
     stage = lineage.contamination(corpus, crawl)
-    inputs = {"documents": (lineage.documents(corpus, crawl), ("text",))}
+    inputs = {
+        "documents": (lineage.documents(corpus, crawl), ("text",)),
+        "edits": (lineage.edits(corpus, crawl), ("edits",)),
+    }
     return run_rows(corpus, stage, inputs, partial(_contamination, corpus.settings.decontamination))
 
 
 def _contamination(settings: Decontamination, tables: Tables) -> Rows:
     from pipelines.contamination.evidence import contamination
 
-    table = contamination(tables["documents"]["text"], settings)
+    table = contamination(edits.edited(tables["documents"]["text"], tables["edits"]["edits"]), settings)
     tasks = pc.value_counts(pc.list_flatten(table["contaminated_by"]))
     return table, {"read": table.num_rows, "documents": {row["values"]: row["counts"] for row in tasks.to_pylist()}}
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pipelines.digest import digest_of
 from pipelines.errors import InputError
-from pipelines.reading.urls import host, key, plain_host
+from pipelines.reading.urls import absolute, host, key, plain_host, registered_domain
 from pipelines.records import ID
 from pipelines.store import Workspace
 
@@ -78,10 +78,15 @@ def read(workspace: Workspace) -> Takedown:
 def add(workspace: Workspace, entries: Sequence[Entry]) -> int:
     """Append entries that are not there yet, all or none of them; returns how many.
 
-    Raises InputError for an entry that could match nothing.
+    Raises InputError for an entry that could match nothing, and for a whole public suffix, such as co.uk.
     """
     for entry in entries:
         _must_be_usable(entry, "takedown add")
+        if entry.kind == "domain" and not registered_domain(entry.name) and not entry.name.rpartition(".")[2].isdigit():
+            raise InputError(
+                f"takedown add: domain {entry.value!r} is a public suffix, under which anyone may register; name the "
+                f"site, as in site.{entry.name}"
+            )
     with workspace.lease(PLACE[0]):
         known = {(entry.kind, entry.name) for entry in read(workspace).entries}
         new = list({(entry.kind, entry.name): entry for entry in entries}.items())
@@ -100,7 +105,7 @@ def add(workspace: Workspace, entries: Sequence[Entry]) -> int:
 def _is_listed(url: str, urls: Iterable[str], domains: Iterable[str]) -> bool:
     if url and urls and key(url) in urls:
         return True
-    name = host(url) if domains else ""
+    name = host(absolute(url)) if domains else ""
     while name:
         if name in domains:
             return True

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for matrices of dozens of rows more threads take thrice as long
 
 SHARED = Path(os.environ.get("SIRDAR_TEST_DATA", Path(__file__).parents[2] / "shared"))
 

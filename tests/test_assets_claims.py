@@ -1,5 +1,6 @@
 """Every claim can be broken: each is judged on something that holds and on something that does not."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from assets.claims import Finding
 from pipelines import fitting, lineage, pooling
 from pipelines.corpus import Corpus, Report, choose, keep, opened
 from pipelines.crawls import register
+from pipelines.duplicates import report as report_of_duplicates
 from pipelines.records import DOCUMENTS, ID
 from pipelines.store import Workspace
 from pipelines.vectors.stages import vector_column
@@ -115,6 +117,32 @@ def test_ids_unique(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
         True, {"kept": 2, "repeated": 0}
     )
     assert judged([None, "short", None, None], [None] * 4) == Finding(False, {"kept": 3, "repeated": 1})
+
+
+@pytest.mark.parametrize(("dropped", "holds"), [(90, True), (91, False)])
+def test_a_source_that_loses_too_much_fails_by_its_name(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, dropped: int, holds: bool
+) -> None:
+    rows = [
+        {"source": "books.example", "read": 100, "dropped": dropped, "loss": dropped / 100},
+        {"source": "small.example", "read": 99, "dropped": 99, "loss": 1.0},  # under min_source_documents
+        {"source": "blog.example", "read": 500, "dropped": 5, "loss": 0.01},
+    ]
+    table = pa.Table.from_pylist(rows, report_of_duplicates.SOURCE_LOSSES)
+    monkeypatch.setattr(report_of_duplicates, "source_losses", lambda *given: table)
+    found = claims.sources_keep_enough(corpus, "c")
+    assert found.holds is holds
+    named = {name for name in found.told if name.endswith(".example")}
+    assert named == (set() if holds else {"books.example"})
+
+
+@pytest.mark.parametrize(("most", "holds"), [(0, True), (400, True), (399, False)])
+def test_a_group_over_the_cap_is_named_by_its_keeper(corpus: Corpus, most: int, holds: bool) -> None:
+    capped = corpus.settings.duplicates.model_copy(update={"max_group": most})
+    strict = replace(corpus, settings=corpus.settings.model_copy(update={"duplicates": capped}))
+    found = claims.groups_below_cap(strict, report("duplicates", largest_groups={"ab" * 16: 400, "cd" * 16: 2}))
+    assert found.holds is holds
+    assert ("ab" * 16 in found.told) is not holds
 
 
 class Made:

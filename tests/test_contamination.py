@@ -321,7 +321,7 @@ def test_an_items_text_is_its_fields_in_a_row(record: dict[str, Any], text: str)
 
 
 def test_a_set_that_cannot_be_read_whole_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"gone\.jsonl, which is no file"):
+    with pytest.raises(SettingsError, match=r"gone\.jsonl, which is no file"):
         read_items(EvalSet(name="a", path=str(tmp_path / "gone.jsonl")))
     broken = tmp_path / "broken.jsonl"
     for line in (b'{"text": "cut', b'["list"]', b'{"text": "\xff"}', b"[" * 200_000):

@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 
 from pipelines.errors import DropRecord, InputError
 from pipelines.reading.charset import codec, decode, meta_label
+from pipelines.reading.cleaning import ROOM_BYTES, cleaned
 from pipelines.reading.depth import MAX_DEPTH, depth
 from pipelines.reading.documents import read_parts
-from pipelines.reading.extract import cleaned, page_text
+from pipelines.reading.extract import page_text
 from pipelines.reading.framed import Framed
 from pipelines.reading.precise import installed
+from pipelines.reading.scan import seen
 from pipelines.reading.warc import read_warc
 from pipelines.settings import Ingest
 
@@ -152,16 +154,16 @@ paragraph.</p><p>Two &amp; &#x1; &#xD800;</p><ul><li>item</ul><script>x()</scrip
 
 def test_main_content_keeps_paragraphs_apart() -> None:
     page = page_text(HTML, content_type="text/html", declared="utf-8")
-    assert page.text.startswith("Head\n\nOne wrapped paragraph.\n\nTwo &")
-    assert "Menu" not in page.text
-    assert "x()" not in page.text
-    assert "Menu" in page_text(HTML, content_type="text/html", main_content=False).text
+    assert page.text.decode().startswith("Head\n\nOne wrapped paragraph.\n\nTwo &")
+    assert b"Menu" not in page.text
+    assert b"x()" not in page.text
+    assert b"Menu" in page_text(HTML, content_type="text/html", main_content=False).text
 
 
 def test_plain_text_is_not_read_as_html() -> None:
-    assert page_text(b"a <b>c</b>\r\n d", content_type="text/plain").text == "a <b>c</b>\n d"
-    assert page_text(b"a < b\nand c").text == "a < b\nand c"
-    assert page_text(b"<p>a\n b</p>").text == "a b"
+    assert page_text(b"a <b>c</b>\r\n d", content_type="text/plain").text == b"a <b>c</b>\n d"
+    assert page_text(b"a < b\nand c").text == b"a < b\nand c"
+    assert page_text(b"<p>a\n b</p>").text == b"a b"
 
 
 @pytest.mark.parametrize(
@@ -186,13 +188,13 @@ def test_pages_without_text(body: bytes, reason: str) -> None:
 @pytest.mark.parametrize("element", ['<iframe src="a"/>', "<script src='x' />", "<TextArea/>"])
 def test_a_self_closed_element_does_not_swallow_the_page(element: str) -> None:
     page = f"<html><body><nav>{element}</nav><main><p>All that follows is text.</p></main></body></html>"
-    assert page_text(page.encode(), content_type="text/html").text == "All that follows is text."
+    assert page_text(page.encode(), content_type="text/html").text == b"All that follows is text."
 
 
 def test_many_elements_side_by_side_are_not_deep() -> None:
     began = time.perf_counter()
     page = page_text(b"</div><div>x</div>" * (MAX_DEPTH + 1) + b"<p>y" * 20_000, content_type="text/html")
-    assert page.text.count("y") == 20_000
+    assert page.text.count(b"y") == 20_000
     assert time.perf_counter() - began < 10
 
 
@@ -218,19 +220,53 @@ def test_depth_is_counted_as_tag_by_tag(block_bytes: int, monkeypatch: pytest.Mo
 
 
 def test_cleaned_text() -> None:
-    assert cleaned("\ufeffa\x00b\x07 \r\n\r\n\r\n\r\nc\x0cd\x85e\x9f\tf") == ("ab\n\nc\nd\ne\tf", 11)
-    assert cleaned("\ud83d\ude00 \ud800x") == ("\U0001f600 \ufffdx", 9)
-    assert cleaned("a\n\n\n\n\nb  \n") == ("a\n\nb", 4)
+    assert cleaned("\ufeffa\x00b\x07 \r\n\r\n\r\n\r\nc\x0cd\x85e\x9f\tf") == b"ab\n\nc\nd\ne\tf"
+    assert cleaned("\ud83d\ude00 \ud800x") == "\U0001f600 \ufffdx".encode()
+    assert cleaned("a\n\n\n\n\nb  \n") == b"a\n\nb"
 
 
 @given(st.text(st.one_of(st.characters(codec=None), st.sampled_from(" \t\n\xa0\u3000\u2009\u1680.")), max_size=200))
 def test_cleaned_text_is_valid_and_stays_as_it_is(text: str) -> None:
-    clean, num_bytes = cleaned(text)
-    assert num_bytes == len(clean.encode())
+    clean = cleaned(text).decode()
     assert not any(line != line.rstrip() for line in clean.split("\n"))
     assert "\0" not in clean
     assert "\n\n\n" not in clean
-    assert cleaned(clean) == (clean, num_bytes)
+    assert cleaned(clean) == clean.encode()
+
+
+def _plainly_cleaned(text: str) -> str:
+    """The same by Python's own white space, line by line."""
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    text = re.sub(r"\r\n?|[\x0c\x85\u2028\u2029]", "\n", text)
+    text = re.sub(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff]", "", text)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip()
+
+
+def test_cleaned_text_is_that_of_python_s_white_space() -> None:
+    every = [*map(chr, [*range(0x100), 0x1680, 0x180E, *range(0x1FFE, 0x2070), 0x2FFF, 0x3000, 0x3001, 0xFEFE, 0xFEFF])]
+    every += ["\ufffd", "\ufffe", "\uffff", "\ud800", "\udc00", "\U0001f600", "\U0010ffff"]
+    draw = random.Random(1)
+    for one in every:
+        for text in (one, f"a{one}", f"{one}a", f"a{one}\nb", f"a\n{one}\n\n{one}b", f" {one} a {one} b{one} \n"):
+            assert cleaned(text) == _plainly_cleaned(text).encode(), (one, text)
+    for _ in range(5000):
+        text = "".join(draw.choices([*every, *" \n a" * 60], k=draw.randrange(30)))
+        assert cleaned(text) == _plainly_cleaned(text).encode(), text
+    long = "word  \n\n\n" * (ROOM_BYTES // 8)
+    assert cleaned(long) == _plainly_cleaned(long).encode()
+
+
+def test_what_occurs_in_a_page_is_what_searching_finds() -> None:
+    draw = random.Random(2)
+    pieces = [b"<", b"LIcen", b"licen", b"lice", b"RoBots", b"robo", b"tdm-", b"TDM", b"\rdm-", b"\xef\xbf\xbd",
+              b"\xef\xbf", b"\x0b", b"\x7f", b"\t\r\n\x0c", b"a", b"\x80", b"<" * 300]  # fmt: skip
+    for weights in (None, [1] * 11 + [0] * 2 + [1] * 4):
+        for _ in range(2000):
+            body = b"".join(draw.choices(pieces, weights, k=draw.randrange(9)))
+            lower = body.lower()
+            odd = re.search(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]|\xef\xbf\xbd", body) is not None
+            words = (b"licen" in lower, b"robot" in lower, b"tdm-" in lower)
+            assert seen(body) == (body.count(b"<"), odd, *words), body
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -244,8 +280,8 @@ ARTICLE = "<html><body><nav><a href=/>Home</a></nav><article>" + 5 * (
 def test_trafilatura_takes_the_article_whatever_came_before() -> None:
     pytest.importorskip("trafilatura")
     wanted = page_text(ARTICLE.encode(), content_type="text/html", extractor="trafilatura")
-    assert wanted.text.count("main content") >= 1
-    assert "Home" not in wanted.text
+    assert wanted.text.count(b"main content") >= 1
+    assert b"Home" not in wanted.text
     for _ in range(5):  # its deduplication, were it on, would forget a text that it has seen
         assert page_text(ARTICLE.encode(), content_type="text/html", extractor="trafilatura") == wanted
 

@@ -287,4 +287,6 @@ def test_settings_choose_a_published_scheme_a_threshold_or_numbers() -> None:
     assert chosen == replace(scheme_for(0.8), ngram=3)
     assert chosen.bands * chosen.rows <= 128
     with pytest.raises(SettingsError, match=r"no 'fineweb2'; there are: .*fineweb"):
-        scheme_of(Duplicates(scheme="fineweb2"))
+        Duplicates(scheme="fineweb2")
+    with pytest.raises(SettingsError, match=r"duplicates\.threshold = 0\.999: no bands and rows of 128 functions"):
+        Duplicates(threshold=0.999)

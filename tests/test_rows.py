@@ -101,6 +101,31 @@ def test_a_bad_line_costs_that_line(line: bytes, drop: str, error: str, num_repl
     assert texts(items)[-1] == "after"
 
 
+@pytest.mark.parametrize(
+    ("value", "record_id"),
+    [
+        ("12345678901234567890123", "12345678901234567890123"),  # beyond 64 bits
+        ("18446744073709551616", "18446744073709551616"),
+        ("-0", "0"),
+        ("1.50", "1.5"),
+        ("1e400", "inf"),
+        ("NaN", "nan"),
+        ("true", "True"),
+        ("[1, 1.0, null]", "[1, 1.0, None]"),
+        ('"\\ud800"', "\ud800"),
+        ("9" * 4301, None),
+        ("01", None),
+        ("[" * 2000 + "]" * 2000, None),
+        ("[" * 600 + "]" * 600, str(json.loads("[" * 600 + "]" * 600))),
+    ],
+)
+def test_values_are_those_of_the_standard_library(value: str, record_id: str | None) -> None:
+    for line in (f'{{"text": "a", "id": {value}}}', f'{{"id": 1, "text": "a", "id": {value}}}'):
+        (item,) = lines(line.encode())
+        assert isinstance(item, Framed)
+        assert (item.error, item.record_id) == (("bad_json", "") if record_id is None else ("", record_id))
+
+
 def test_byte_order_mark_and_array() -> None:
     assert texts(lines(b'\xef\xbb\xbf{"text": "x"}\n')) == ["x"]
     with pytest.raises(InputError, match="one JSON array"):

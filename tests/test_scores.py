@@ -99,7 +99,7 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "no.bin").write_bytes(b"not a model at all, only bytes")
     with pytest.raises(InputError, match=r"no\.bin is no supervised fastText model"):
         fasttext_scores(["a"], tmp_path / "no.bin")
-    with pytest.raises(InputError, match=r"gone\.bin, which is no file"):
+    with pytest.raises(SettingsError, match=r"gone\.bin, which is no file"):
         fasttext_scores(["a"], tmp_path / "gone.bin")
 
 
@@ -134,7 +134,7 @@ def test_an_unknown_label_is_refused_with_the_nearest(tmp_path: Path) -> None:
         score_texts(["good"], scores({"name": "a", "path": str(tmp_path / "hq.bin"), "label": "qualty"}))
     with pytest.raises(InputError, match=r"has no label 'zz'; it has quality, cc"):
         score_texts([], scores({"name": "a", "path": str(tmp_path / "hq.bin"), "label": "zz"}))
-    with pytest.raises(InputError, match=r"scores\.a names .*gone, which is no file"):
+    with pytest.raises(SettingsError, match=r"scores\.a names .*gone, which is no file"):
         score_texts([], scores({"name": "a", "path": str(tmp_path / "gone")}))
 
 

@@ -8,11 +8,17 @@ import pyarrow.parquet as pq
 import pytest
 from planted import Killed, PlantedTrainer
 
-from mixer import comparison
+from mixer import candidates, comparison
 from mixer.journal import read
+from mixer.predictors.choice import PREDICTORS
+from mixer.predictors.kriging import Kriging
 from mixer.runs import loss_on, train_trials
 from mixer.search import MixtureSearch, run_search
+from mixer.strategies import choice
+from mixer.strategy import Problem
+from mixer.tables import read_tables, written
 from mixer.trial import Schedule, Trial
+from pipelines.configuration import load
 from pipelines.errors import LeaseError, SettingsError, StoreError, TrialError
 from pipelines.settings import Proxy, Search
 
@@ -219,6 +225,91 @@ def test_steps_run_apart_and_in_order(finished, tmp_path):
     fresh().train_random(PlantedTrainer())
     assert fresh().recommend().schedule == early.schedule
     assert outputs(tmp_path) == outputs(finished[0])
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Strategies and predictors by name
+
+SMALL = {"rounds": (12, 4, 2), "tokens": 1000, "candidates": 400}
+TASKS = ("narrow/search",)
+
+
+@pytest.mark.parametrize("name", Search.STRATEGIES)
+def test_every_strategy_is_killed_and_resumed_to_the_same_journal(name, tmp_path):
+    settings = Search(**SMALL, strategy=name)
+    whole, broken = PlantedTrainer(), PlantedTrainer(kill_after=7 if name in choice.RULES else 14)
+    found = search(tmp_path / "whole", whole, settings, tasks=TASKS)
+    with pytest.raises(Killed):
+        search(tmp_path / "broken", broken, settings, tasks=TASKS)
+    assert search(tmp_path / "broken", PlantedTrainer(), settings, tasks=TASKS).schedule == found.schedule
+    assert outputs(tmp_path / "broken") == outputs(tmp_path / "whole")
+    journals = [(tmp_path / folder / "journal.jsonl").read_bytes() for folder in ("whole", "broken")]
+    assert journals[0] == journals[1]
+    report = json.loads((tmp_path / "whole" / "report.json").read_text())
+    own = report["strategy"]
+    assert own == ("bayes" if name == "auto" else name)
+    assert report["cost"][own]["num_runs"] == (1 if name in choice.RULES else 18)
+    assert [fit["round"] for fit in report["rounds"]] == [1, 2, 3]
+    assert ("predictor" in report["rounds"][0]) == (name not in (*choice.RULES, "random"))
+
+
+@pytest.mark.parametrize("name", ["regmix", "olmix", "random"])
+def test_what_has_one_round_takes_the_start_sampler_in_order(name, tmp_path):
+    settings, trainer = Search(**SMALL, strategy=name), PlantedTrainer()
+    search(tmp_path, trainer, settings)
+    rounds = [pq.read_table(tmp_path / "candidates" / f"round-{number}.parquet") for number in (1, 2, 3)]
+    proposed = np.concatenate([table["weights"].to_pylist() for table in rounds])
+    assert np.array_equal(proposed, candidates.start(steps(tmp_path, settings).space, 18, seed=settings.seed))
+    # Random search has the same draws, so that it costs nothing beside them.
+    assert len(trainer.trained) == 18 + 4
+
+
+def test_names_in_the_settings_are_those_there_are(finished):
+    assert set(Search.STRATEGIES) == {"auto", *choice.STRATEGIES, *choice.RULES} - {"domain2vec"}
+    assert set(Search.PREDICTORS) == {*PREDICTORS, "exposure"}
+    space = steps(finished[0]).space
+    rows = candidates.start(space, 20, seed=1)
+    given = Problem(space, rows, rows, predictor=Kriging())
+    taken = {name for name, make in choice.STRATEGIES.items() if hasattr(make(given), "predictor")}
+    assert set(Search.WITH_PREDICTOR) == taken
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (["search.strategy=bayess"], "search.strategy = 'bayess'.*did you mean 'bayes'.*There are: auto, climb,"),
+        (["search.strategy=x"], "no strategy is called that; there are: auto"),
+        (["search.strategy=domain2vec"], "needs the topics of the target's documents"),
+        (["search.predictor=krieging"], "search.predictor = 'krieging'.*did you mean 'kriging'"),
+        (["search.strategy=olmix", "search.predictor=stack"], "the strategy 'olmix' has its own or none"),
+    ],
+)
+def test_names_that_are_none_are_refused_with_the_settings(change, told):
+    with pytest.raises(SettingsError, match=told):
+        load(changes=change)
+
+
+def test_the_predictor_named_is_the_one_that_is_fitted(tmp_path):
+    notes = {"loglinear": "log-linear", "linear": "linear", "exposure": "exposure", "": "kriging"}
+    for name, note in notes.items():
+        folder = tmp_path / (name or "own")
+        made = steps(folder, Search(**{**SMALL, "rounds": (12,)}, predictor=name))
+        made.propose_round(1)
+        made.train_round(1, PlantedTrainer())
+        assert note in made.fit_round(1)["predictor"]
+
+
+def test_a_finished_search_is_a_table_of_all_its_runs(finished, tmp_path):
+    folder, _, trainer = finished
+    runs = steps(folder).table([f"bucket {number}" for number in range(8)])
+    assert sorted(runs.keys) == sorted(trial.key for trial in trainer.trained)
+    for name, data in zip(("ratios.csv", "metrics.csv"), written(runs), strict=True):
+        (tmp_path / name).write_bytes(data)
+    again = read_tables(tmp_path / "ratios.csv", tmp_path / "metrics.csv")
+    assert again.keys == runs.keys
+    assert np.allclose(again.weights, runs.weights, rtol=0, atol=1e-15)
+    told = {trial.key: trainer.result(trial).losses["narrow/search"].nats for trial in trainer.trained}
+    assert again.metrics["objective"].tolist() == [told[key] for key in runs.keys]
 
 
 # ---------------------------------------------------------------------------------------------------------

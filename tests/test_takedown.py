@@ -72,6 +72,29 @@ def test_an_entry_that_could_match_nothing_is_refused(tmp_path: Path, bad: Entry
     assert len(takedown.read(workspace)) == 0
 
 
+def test_addresses_without_a_scheme_are_found(tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path))
+    takedown.add(workspace, [entry("domain", "one.example"), entry("url", "http://two.example/p")])
+    urls = [
+        "one.example/p",
+        "//a.one.example",
+        "one.example:80/?u=http://x.example",
+        "two.example/p",
+        "x/one.example",
+        "",
+    ]
+    found = takedown.read(workspace).matches(IDS, pa.array(urls)).to_pylist()
+    assert found == [True, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("suffix", ["co.uk", "CO.uk.", "com.au"])
+def test_a_whole_public_suffix_is_refused(tmp_path: Path, suffix: str) -> None:
+    workspace = Workspace(str(tmp_path))
+    with pytest.raises(InputError, match="is a public suffix"):
+        takedown.add(workspace, [entry("domain", suffix)])
+    assert takedown.add(workspace, [entry("domain", f"shop.{suffix}"), entry("domain", "81.2.69.142")]) == 2
+
+
 @pytest.mark.parametrize("line", ["{", "[]", '{"kind": "url"}', '{"kind": "id", "value": 3, "date": "", "reason": ""}'])
 def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     workspace = Workspace(str(tmp_path))

@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 from assets import claims
 from mixer import lineage as mixing
 from mixer.command import app
+from mixer.inspection import trace
 from mixer.stages import run_dataset
 from pipelines import lineage
 from pipelines.columns import parts_of
 from pipelines.corpus import Corpus, opened
-from pipelines.errors import ContaminationError
+from pipelines.errors import ContaminationError, InputError
 from pipelines.store import Stage, Workspace
 
 
@@ -56,6 +57,7 @@ def test_one_command_reaches_the_next_version_and_no_search_runs_again(copied: C
     assert {row["id"] for row in first} - {row["id"] for row in left} >= {page["id"]}
     assert page["id"] not in {row["id"] for row in left}
     assert rows(copied, before) == first  # what was published stays as it was
+    assert ("dataset", "taken down: in no version after the wish (`sirdar takedown list`)") in trace(copied, page["id"])
     card = copied.workspace.local(*after.steps, "README.md").read_text()
     manifest = json.loads(copied.workspace.local(*after.steps, "manifest.json").read_text())
     assert manifest["takedown"]["entries"] == 1
@@ -78,6 +80,22 @@ def test_the_document_that_is_kept_in_its_stead_goes_too(copied: Corpus) -> None
     takedown(copied, "add", "--id", copy, "--reason", "its author asked")
     run_dataset(copied)
     assert keeper not in {row["id"] for row in rows(copied)}
+
+
+def test_nothing_left_is_an_error_and_no_version(copied: Corpus) -> None:
+    names = {row["url"].partition("://")[2].partition("/")[0] for row in rows(copied)}
+    takedown(copied, "add", "--reason", "all of it", *(word for name in names for word in ("--domain", name)))
+    for _ in range(2):
+        with pytest.raises(InputError, match="no document is left"):
+            run_dataset(copied)
+
+
+def test_no_place_of_this_machine_is_published(built: Corpus) -> None:
+    folder = built.workspace.local(*mixing.dataset(built).steps)
+    for name in ("README.md", "manifest.json"):
+        text = (folder / name).read_text()
+        for place in (built.settings.embeddings.model, str(Path(built.settings.targets[0].path).parent)):
+            assert place not in text
 
 
 def test_a_wish_that_could_match_nothing_is_told_and_nothing_is_kept(copied: Corpus, tmp_path: Path) -> None:

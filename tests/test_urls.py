@@ -121,6 +121,11 @@ def settings(tmp_path: Path) -> Urls:
         ("", None),
         ("http://" + "a." * 3000 + "bad.example/", None),  # no name that can exist
         ("http://[bad.example", None),
+        ("bad.example/p", "url_domain"),  # rows often hold addresses without a scheme
+        ("//a.bad.example", "url_domain"),
+        ("A.bad.example:8080/?to=http://ok.example/", "url_domain"),
+        ("ok.example/?to=http://fine.example/bad/page", None),
+        ("fine.example/bad/page", "url_exact"),
     ],
 )
 def test_lists(settings: Urls, url: str, reason: str | None) -> None:
@@ -154,6 +159,28 @@ def test_lists_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "torn.gz").write_bytes(gzip.compress(b"a.example\n" * 100)[:-9])
     with pytest.raises(SettingsError, match=r"torn\.gz cannot be read"):
         load(Urls(domains=(str(tmp_path / "torn.gz"),)))
+
+
+@pytest.mark.parametrize("kind", ["domains", "urls", "hard_words"])
+def test_a_list_of_another_encoding_or_format_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "list.txt"
+    for data in (
+        "one\ntwo\n".encode("utf-16"),
+        b"||ads.example ^$third-party\n@@|x.example y\n",
+        bytes(range(256)) * 9,
+    ):
+        path.write_bytes(data)
+        with pytest.raises(SettingsError, match=rf"list\.txt: \d+ of \d+ lines are no entries of a list of {kind}"):
+            load(Urls.model_validate({kind: (str(path),)}))
+    path.write_bytes(b"# nothing yet\n\n")
+    assert load(Urls.model_validate({kind: (str(path),)})).is_empty
+
+
+def test_the_first_entry_after_a_byte_order_mark_counts(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.txt"
+    path.write_bytes("\ufeff0.0.0.0 first.example\r\n0.0.0.0 second.example\r\n".encode())
+    urls = pa.array(["http://first.example/", "http://second.example/"])
+    assert url_reasons(urls, load(Urls(domains=(str(path),)))).null_count == 0
 
 
 def test_many_entries_cost_eight_bytes_each(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from mixer.command.options import (
     watched,
 )
 from mixer.job import STEPS, Step
-from pipelines import configuration
-from pipelines.errors import SirdarError
+from pipelines import configuration, lineage
+from pipelines.errors import SettingsError, SirdarError
 
 app = typer.Typer()
 
@@ -82,6 +82,8 @@ def _say_plan(corpus: Any, inputs: list[str], crawl: str) -> None:
 def _stage_command(step: Step) -> Callable[..., None]:
     def of_crawls(workspace: WorkspaceOption = "workspace", crawl: CrawlOption = "") -> None:
         with watched(workspace) as corpus:
+            if not lineage.wanted(corpus.settings, step.name):
+                raise SettingsError(f"the settings ask for no {step.name}: {lineage.ASKED_BY[step.name]}")
             for name in [crawl] if crawl else [one.name for one in corpus.crawls]:
                 corpus.crawl(name)
                 step.run(corpus, name)

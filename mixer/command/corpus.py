@@ -23,11 +23,12 @@ def preview(
     workspace: WorkspaceOption = "workspace",
     change: SetOption = [],
     crawl: CrawlOption = "",
-    samples: Annotated[int, typer.Option(help="Documents shown on either side of a changed limit.")] = 3,
+    samples: Annotated[int, typer.Option(min=0, help="Documents shown on either side of a changed limit.")] = 3,
 ) -> None:
     """What other quality settings would keep and drop, with documents on either side of each changed limit.
 
-    Reads the signals that are there; runs nothing and writes nothing. Verdicts of URLs, scores and tests stay.
+    Reads the signals that are there, and computes those of another pipeline's preset in memory; writes nothing.
+    Verdicts of URLs, scores and tests stay.
 
     Example: sirdar corpus preview -w ws --set quality.limits.gopher_short_doc=20
     """
@@ -36,7 +37,7 @@ def preview(
     corpus = opened(workspace)
     old = corpus.settings
     new = _changed(corpus, change)
-    crawls = [crawl] if crawl else [one.name for one in corpus.crawls]
+    crawls = [corpus.crawl(crawl).name] if crawl else [one.name for one in corpus.crawls]
     found = previewed(_signals(corpus, crawls, new), old.quality, new.quality, samples)
     output.print(f"{found.rows:,} documents of {', '.join(crawls)}\n", highlight=False)
     output.print(f"{'verdict':<34}{'before':>12}{'after':>12}", highlight=False)
@@ -75,22 +76,36 @@ def _signals(corpus: Any, crawls: list[str], new: Settings) -> Iterator[tuple[st
     from pipelines.store import aligned
 
     read = columns(corpus.settings.quality, new.quality)
-    asked = [names for names in map(lineage.dialects_of, (corpus.settings, new)) if names]
-    foreign = [schema(names).names for names in asked]
-    own = [name for name in read if not any(name in names for names in foreign)]
+    both = [lineage.dialects_of(settings) for settings in (corpus.settings, new)]
+    asked = [names for at, names in enumerate(both) if names and names not in both[:at]]
+    own = [name for name in read if not any(name in schema(names).names for names in asked)]
     for crawl in crawls:
-        signals = lineage.signals(corpus, crawl)
-        dialects = [lineage.dialects_stage(corpus, crawl, names) for names in asked]
-        for one in (signals, *dialects):
-            one.finished()
-        for part in lineage.part_names(signals.finished()):
-            tables = [stage.read(part, ["id", *names]) for stage, names in zip(dialects, foreign, strict=True)]
+        signals, documents = lineage.signals(corpus, crawl), lineage.documents(corpus, crawl)
+        dialects = [(lineage.dialects_stage(corpus, crawl, names), names) for names in asked]
+        parts = lineage.part_names(signals.finished())
+        for stage, names in dialects:
+            missing = sum(not stage.has(part) for part in parts)
+            if missing:
+                told = f"{crawl}: the signals of {', '.join(names)} are computed for {missing} of {len(parts)} parts"
+                console.print(told, highlight=False, markup=False, soft_wrap=True)
+        for part in sorted(parts):
+            tables = [_dialects(stage, names, documents, part) for stage, names in dialects]
             tables.append(signals.read(part, ["id", *own]))
             aligned(*tables)
             yield (
                 f"{crawl}/{part}",
                 pa.table({name: column for one in tables for name, column in columns_of(one).items()}),
             )
+
+
+def _dialects(stage: Any, names: Any, documents: Any, part: str) -> Any:
+    """The signals of dialects, as kept or from the documents' text."""
+    from pipelines.quality import dialects
+
+    if stage.has(part):
+        return stage.read(part, ["id", *dialects.schema(names).names])
+    texts = documents.read(part, ["id", "text"])
+    return dialects.signals(texts["text"], names).add_column(0, "id", texts["id"])
 
 
 def _say_samples(corpus: Any, change: Any) -> None:
@@ -163,9 +178,13 @@ def takedown_add(
 
 
 def _listed(file: Path) -> list[tuple[Any, str]]:
-    """(kind, value) of a file's lines; InputError for one that is neither."""
+    """(kind, value) of a file's lines; InputError for one that is neither, and for a file that cannot be read."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--file {file} cannot be read as lines of UTF-8: {error}") from None
     found = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         kind, _, value = line.strip().partition(" ")
         if kind and kind not in ("url", "domain", "id"):
             raise InputError(f"{file}, line {number}: {line.strip()!r} begins with none of url, domain and id")

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.digest import digest_of
-from pipelines.errors import InputError
+from pipelines.errors import InputError, SettingsError
 from pipelines.settings import Embeddings
 
 LABEL = "__label__"  # before every label in fastText's files
@@ -144,9 +144,10 @@ def known_label(label: str, labels: Sequence[str], path: Path, setting: str) -> 
 
 
 def existing(path: str | Path, setting: str) -> Path:
+    """The path of a file that a setting names; SettingsError where there is none."""
     path = Path(path).expanduser()
     if not path.is_file():
-        raise InputError(f"{setting} names {path}, which is no file; download the classifier, or leave it out")
+        raise SettingsError(f"{setting} names {path}, which is no file; download the classifier, or leave it out")
     return path
 
 

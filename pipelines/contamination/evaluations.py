@@ -11,7 +11,7 @@ import fsspec
 
 from pipelines.contamination.index import NgramIndex
 from pipelines.digest import file_digest
-from pipelines.errors import InputError
+from pipelines.errors import InputError, SettingsError
 from pipelines.settings import Decontamination, EvalSet
 
 
@@ -38,7 +38,10 @@ def fingerprint(settings: Decontamination) -> dict[str, str]:
 
 
 def load(settings: Decontamination) -> Evaluations:
-    """The sets' items and index, once a process; InputError for a file that is absent or not wholly readable."""
+    """The sets' items and index, once a process.
+
+    Raises SettingsError for a file that is absent, InputError for one that is not wholly readable.
+    """
     late = {"min_share": 0.0, "action": "drop"}  # these change verdicts, no columns
     return _loaded(settings.model_copy(update=late), tuple(sorted(fingerprint(settings).items())))
 
@@ -100,5 +103,5 @@ def _field(value: Any, answer: Any) -> str:
 def _existing(one: EvalSet) -> Path:
     path = Path(one.path).expanduser()
     if not path.is_file():
-        raise InputError(f"decontamination.sets: {one.name!r} is to be read from {path}, which is no file")
+        raise SettingsError(f"decontamination.sets: {one.name!r} is to be read from {path}, which is no file")
     return path

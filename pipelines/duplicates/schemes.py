@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from pipelines.errors import SettingsError
@@ -33,7 +34,10 @@ SCHEMES: Mapping[str, Scheme] = {
 
 
 def scheme_of(settings: Duplicates) -> Scheme:
-    """What the settings choose: a published scheme, one for a threshold, or their own numbers."""
+    """What the settings choose: a published scheme, one for a threshold, or their own numbers.
+
+    Raises SettingsError for a name that is none, and for a threshold that no bands and rows separate at.
+    """
     if settings.scheme:
         if settings.scheme not in SCHEMES:
             raise SettingsError(f"duplicates.scheme: no {settings.scheme!r}; there are: {', '.join(SCHEMES)}")
@@ -44,12 +48,20 @@ def scheme_of(settings: Duplicates) -> Scheme:
     return Scheme(settings.bands, settings.rows, settings.ngram, settings.unit, settings.seed)
 
 
+@lru_cache(maxsize=16)
 def scheme_for(threshold: float, num_functions: int = 128, ngram: int = 5, unit: Unit = "words") -> Scheme:
     """Bands and rows of at most `num_functions` that separate best at a similarity, both errors weighing the same.
 
     By datasketch's optimiser, which minimises the area of the curve on the wrong side of `threshold`, in (0, 1).
+    Raises SettingsError where one band alone would be best, which finds hardly any pair.
     """
     from datasketch import MinHashLSH
 
-    chosen = MinHashLSH(threshold=threshold, num_perm=num_functions)
+    try:
+        chosen = MinHashLSH(threshold=threshold, num_perm=num_functions)
+    except ValueError as error:
+        raise SettingsError(
+            f"duplicates.threshold = {threshold}: no bands and rows of {num_functions} functions separate there "
+            f"({error}); take a lower threshold, or more duplicates.num_functions"
+        ) from None
     return Scheme(chosen.b, chosen.r, ngram, unit)

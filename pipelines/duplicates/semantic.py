@@ -26,9 +26,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines import lineage
+from pipelines.columns import Inputs, dropping, kept_rows
 from pipelines.corpus import Corpus, Report
 from pipelines.duplicates.sources import ROW_BITS, U64, places
 from pipelines.records import ID, ID_WORDS
@@ -58,9 +58,8 @@ class Source:
     age: int
     embeddings: Stage
     fine_clusters: Stage
-    verdicts: Stage
-    duplicates: Stage
-    earlier: Stage | None  # `semantic` of an earlier crawl; None for this one
+    drops: Inputs  # of all stages before; of an earlier crawl, `semantic` among them
+    own: bool  # of this crawl
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def run_semantic(corpus: Corpus, crawl: str) -> Report:
     """Find this crawl's semantic duplicates within itself and of what earlier crawls keep; none at threshold 0."""
     stage = lineage.semantic(corpus, crawl)
     sources = _sources(corpus, crawl)
-    own = {source.name: source for source in sources if source.earlier is None}
+    own = {source.name: source for source in sources if source.own}
     search = _Search(corpus, sources)
 
     def write(part: str) -> tuple[int, int]:
@@ -92,10 +91,10 @@ def _sources(corpus: Corpus, crawl: str) -> tuple[Source, ...]:
     found: list[Source] = []
     for other in corpus.crawls[: order + 1]:
         embeddings, clusters = lineage.embeddings(corpus, other.name), lineage.fine_clusters(corpus, other.name)
-        verdicts, duplicates = lineage.verdicts(corpus, other.name), lineage.duplicates(corpus, other.name)
-        earlier = lineage.semantic(corpus, other.name) if other.order < order else None
+        own = other.order == order
+        drops = dropping(corpus, other.name, clustered=not own)
         found += [
-            Source(part["part"], ordinal, other.order, embeddings, clusters, verdicts, duplicates, earlier)
+            Source(part["part"], ordinal, other.order, embeddings, clusters, drops, own)
             for ordinal, part in enumerate(lineage.documents(corpus, other.name).finished()["parts"], len(found))
         ]
     return tuple(found)
@@ -103,7 +102,7 @@ def _sources(corpus: Corpus, crawl: str) -> tuple[Source, ...]:
 
 def _rows_of(source: Source, found: Found) -> tuple[pa.Table, dict[str, Any]]:
     """The part's rows of `semantic`, aligned with its documents."""
-    ids, _, judged = _judged(source)
+    ids, _, _, kept = _judged(source)
     bounds = np.array([source.ordinal << ROW_BITS, (source.ordinal + 1) << ROW_BITS], np.uint64)
     begin, end = np.searchsorted(found.rows, bounds)
     chosen = np.full(len(ids), -1, np.int64)
@@ -112,23 +111,18 @@ def _rows_of(source: Source, found: Found) -> tuple[pa.Table, dict[str, Any]]:
     keepers = pa.py_buffer(found.keepers[begin:end].astype(ID_WORDS).tobytes())
     duplicate_of = pa.FixedSizeBinaryArray.from_buffers(ID, end - begin, [None, keepers]).take(at)
     table = pa.table([ids, duplicate_of, pa.array(found.similarities[begin:end]).take(at)], schema=SEMANTIC)
-    read, dropped = int(judged.sum()), int(end - begin)
+    read, dropped = int(kept.sum()), int(end - begin)  # what is not embedded stays, as far as vectors say
     return table, {"read": read, "kept": read - dropped, "dropped": {"semantic_duplicate": dropped}}
 
 
-def _judged(source: Source) -> tuple[pa.Array, pa.Table, npt.NDArray[np.bool_]]:
-    """(ids, cluster and distance, bool [rows]: embedded and kept by all stages before)."""
+def _judged(source: Source) -> tuple[pa.Array, pa.Table, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """(ids, cluster and distance, bool [rows]: embedded and kept by all stages before, bool [rows]: kept)."""
     clusters = source.fine_clusters.read(source.name, ["id", "cluster", "distance"])
     embedded = source.embeddings.read(source.name, ["id", "embedded"])
-    reasons = source.verdicts.read(source.name, ["id", "reason"])
-    duplicates = source.duplicates.read(source.name, ["id", "duplicate_of"])
-    aligned(clusters, embedded, reasons, duplicates)
-    judged = pc.and_(embedded["embedded"], pc.and_(reasons["reason"].is_null(), duplicates["duplicate_of"].is_null()))
-    if source.earlier is not None:
-        earlier = source.earlier.read(source.name, ["id", "semantic_duplicate_of"])
-        aligned(clusters, earlier)
-        judged = pc.and_(judged, earlier["semantic_duplicate_of"].is_null())
-    return clusters["id"].combine_chunks(), clusters, np.asarray(judged)
+    whys = {name: stage.read(source.name, ["id", *columns]) for name, (stage, columns) in source.drops.items()}
+    aligned(clusters, embedded, *whys.values())
+    kept = kept_rows(whys)
+    return clusters["id"].combine_chunks(), clusters, kept & np.asarray(embedded["embedded"]), kept
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -184,7 +178,7 @@ class _Spill:
 
     def __call__(self, item: str) -> None:
         source = self.sources[int(item)]
-        ids, clusters, judged = _judged(source)
+        ids, clusters, judged, _ = _judged(source)
         cluster = np.asarray(clusters["cluster"])
         chosen = np.flatnonzero(judged & (cluster >= 0))
         chosen = chosen[np.lexsort((cluster[chosen], cluster[chosen] % NUM_TASKS))]

@@ -28,7 +28,7 @@ import xxhash
 from pipelines.edits.addresses import email_span, is_public_ipv4, public_ipv6
 from pipelines.edits.characters import text_bytes
 from pipelines.edits.spans import Span, spans_array
-from pipelines.edits.telephone import number_span
+from pipelines.edits.telephone import is_north_american, number_span
 from pipelines.settings import Edits
 
 EMAIL, IP, PHONE = "email", "ip_address", "phone_number"  # where two overlap, the first of these stands
@@ -64,6 +64,9 @@ def _span(text: bytes, kind: int, start: int, end: int) -> Span | None:
     if kind == _IPV6:
         found = public_ipv6(text, start, end)
         return found and Span(start, found[0], _ipv6(found[1]), IP)
+    if kind == _NORTH_AMERICAN:
+        found_one = is_north_american(text, start, end)
+        return Span(start, end, _phone(text[start:end]), PHONE) if found_one else None
     bounds = number_span(text, start, end)
     return bounds and Span(*bounds, _phone(text[slice(*bounds)]), PHONE)
 
@@ -111,8 +114,8 @@ def _phone(number: bytes) -> str:
 # ---------------------------------------------------------------------------------------------------------
 # Where one may be
 
-_AT, _IPV4, _IPV6, _PHONE = range(1, 5)
-_DIGIT, _OPEN = 5, 6
+_AT, _IPV4, _IPV6, _PHONE, _NORTH_AMERICAN = range(1, 6)
+_DIGIT, _OPEN = 6, 7
 _BEGINS = np.zeros(256, np.uint8)
 _BEGINS[ord("@")] = _AT
 _BEGINS[0x30:0x3A] = _DIGIT
@@ -146,11 +149,14 @@ def _candidates(data, bounds, begins, joins, emails, addresses, phones):  # type
                     end = _ipv6_end(data, place, stop)
                     if end:
                         found.append((np.int64(row), np.int64(_IPV6), place - begin, end - begin))
-            if phones and place >= phone_end:
-                end = _phone_end(data, place, stop, joins)
-                if end:
-                    found.append((np.int64(row), np.int64(_PHONE), place - begin, end - begin))
-                    phone_end = end
+            if phones:
+                whole = _phone_end(data, place, stop, joins) if place >= phone_end else 0
+                if whole:
+                    found.append((np.int64(row), np.int64(_PHONE), place - begin, whole - begin))
+                    phone_end = whole
+                end = _north_american_end(data, place, stop)
+                if end and end != whole:
+                    found.append((np.int64(row), np.int64(_NORTH_AMERICAN), place - begin, end - begin))
             place += 1
             if kind == _DIGIT:
                 while place < stop and begins[data[place]] == _DIGIT:
@@ -212,3 +218,35 @@ def _phone_end(data, place, stop, joins):  # type: ignore[no-untyped-def]
         if digits > 15:
             return 0
     return last if digits >= 8 else 0
+
+
+@numba.njit(cache=True)
+def _north_american_end(data, place, stop):  # type: ignore[no-untyped-def]
+    """Where three digits, maybe in brackets or behind a 1, three and four end that hyphens or points join; else 0."""
+    if place + 2 < stop and data[place] == 0x31 and (data[place + 1] == 0x2D or data[place + 1] == 0x2E):
+        place += 2
+    bracket = data[place] == 0x28
+    place = _digits_end(data, place + 1 if bracket else place, stop, 3)
+    if place == 0 or place >= stop:
+        return 0
+    if bracket:
+        if data[place] != 0x29:
+            return 0
+        place += 2 if place + 1 < stop and data[place + 1] == 0x20 else 1
+    elif data[place] == 0x2D or data[place] == 0x2E:
+        place += 1
+    else:
+        return 0
+    place = _digits_end(data, place, stop, 3)
+    if place == 0 or place >= stop or not (data[place] == 0x2D or data[place] == 0x2E):
+        return 0
+    return _digits_end(data, place + 1, stop, 4)
+
+
+@numba.njit(cache=True)
+def _digits_end(data, place, stop, count):  # type: ignore[no-untyped-def]
+    """Where a row of just so many digits ends; else 0."""
+    end = place
+    while end < stop and end <= place + count and 0x30 <= data[end] <= 0x39:
+        end += 1
+    return end if end == place + count else 0

@@ -5,6 +5,8 @@ assigned (ITU-T E.164) and 9 to 15 digits; a North American one as (212) 736-500
 maybe behind a 1; a French one as 01 42 68 53 00. Any other, of 8 to 13 digits with a 0 in front or separators
 inside, only behind a word that says so, like `Tel.:` or `fax`. Numbers of dates, prices, tables, ISBNs and serials
 so stay. Numbers kept for fiction (555-0100 to 555-0199) stay too.
+
+A North American number with all its marks is one also between other numbers: `Suite 210 415-867-5309`.
 """
 
 import re
@@ -35,7 +37,10 @@ _FICTION = re.compile(rb"55501[0-9]{2}\Z")
 _NOT_DIGITS = re.compile(rb"[^0-9]+")
 _JOINS_BEFORE = re.compile(rb"[A-Za-z0-9_.$#=\xa0-\xbf/-]\Z")
 _NUMBER_BEFORE = re.compile(rb"[0-9] \Z")
+_GOES_ON = re.compile(rb"[A-Za-z0-9_%/-]|[.,:][0-9]")
 _JOINS_AFTER = re.compile(rb"[A-Za-z0-9_%/-]|[.,:][0-9]| [0-9]")
+_COUNTRY_BEFORE = re.compile(rb"\+[0-9]{1,3} \Z")
+_REPLACED = re.compile(rb"202-555-01[0-9]{2}(?![0-9])")
 
 
 def number_span(text: bytes, start: int, end: int) -> tuple[int, int] | None:
@@ -46,7 +51,7 @@ def number_span(text: bytes, start: int, end: int) -> tuple[int, int] | None:
             return None
         start, run = start + 1, run[1:]  # the number stands in brackets
     digits = _NOT_DIGITS.sub(b"", run)
-    if _FICTION.search(digits) or _QUAD.match(run) or _JOINS_AFTER.match(text, end):
+    if _FICTION.search(digits) or _REPLACED.search(run) or _QUAD.match(run) or _JOINS_AFTER.match(text, end):
         return None
     labelled = _LABEL.search(text, max(0, start - MAX_BEFORE), start)
     if not labelled and _JOINS_BEFORE.search(text, max(0, start - 1), start):
@@ -60,3 +65,14 @@ def number_span(text: bytes, start: int, end: int) -> tuple[int, int] | None:
         if labelled and len(digits) <= 13:
             told = told or _GROUPED.match(run) or _PLAIN.match(run)
     return (start, end) if told else None
+
+
+def is_north_american(text: bytes, start: int, end: int) -> bool:
+    """Whether `start:end`, three digits, three and four with their marks, is a number, whatever numbers are beside."""
+    number = text[start:end]
+    if not _NORTH_AMERICAN.match(number) or _FICTION.search(_NOT_DIGITS.sub(b"", number)):
+        return False
+    before = _JOINS_BEFORE.search(text, max(0, start - 1), start) or _COUNTRY_BEFORE.search(
+        text, max(0, start - 5), start
+    )
+    return not before and not _GOES_ON.match(text, end)

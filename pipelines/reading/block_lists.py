@@ -5,6 +5,7 @@ is compared in lower case and after undoing escapes, so that `/PORN/` and `/p%6F
 order are datatrove's URLFilter's; what differs is case, escapes, and hosts below a listed subdomain, which pass there.
 
 Lists are text, one entry a line, maybe compressed (.gz); `#` begins a comment; of a hosts file's line the name counts.
+A file of which most lines are no entries of its kind is refused: it is in another encoding or in another format.
 A folder stands for the files in it, at any depth: `domains` and `urls` in UT1's layout, else all `.txt` and `.gz`.
 Millions of entries are kept as sorted 64-bit hashes, 8 bytes each: with 10 million of them, one address in about
 10^12 would be taken for another.
@@ -12,6 +13,8 @@ Millions of entries are kept as sorted 64-bit hashes, 8 bytes each: with 10 mill
 
 import gzip
 import re
+import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +29,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from pipelines.errors import SettingsError
-from pipelines.reading.urls import host, key, plain_host
+from pipelines.reading.urls import absolute, host, key, plain_host
 from pipelines.settings import Urls
 
 KINDS = ("domains", "urls", "hard_words", "soft_words", "subwords")
@@ -94,7 +97,10 @@ def _reasons(urls: list[str | None], lists: BlockLists) -> pa.Array:
         ("url_soft_words", _with_words(words, lists.soft_words, lists.min_soft_words)),
         ("url_hard_word", _with_words(words, lists.hard_words, 1)),
         ("url_exact", _listed([[key(text)] for text in texts], lists.urls) if len(lists.urls) else None),
-        ("url_domain", _listed([_parents(host(text)) for text in texts], lists.hosts) if len(lists.hosts) else None),
+        (
+            "url_domain",
+            _listed([_parents(host(absolute(text))) for text in texts], lists.hosts) if len(lists.hosts) else None,
+        ),
     ):  # the first rule last, so that it has the last word
         if hit is not None:
             reasons[hit] = reason
@@ -157,26 +163,35 @@ def _files(kind: str, path: str) -> list[Path]:
 def _loaded(settings: Urls, stamps: tuple[Any, ...]) -> BlockLists:
     files = list_files(settings)
     skipped = [0]
-    hosts = _table(_entries(files["domains"], _host_entry, skipped))
-    urls = _table(_entries(files["urls"], _url_entry, skipped))
-    hard, soft, sub = (frozenset(_entries(files[kind], _word_entry, skipped)) for kind in KINDS[2:])
+    hosts, urls = (_table(_entries(kind, files[kind], skipped)) for kind in KINDS[:2])
+    hard, soft, sub = (frozenset(_entries(kind, files[kind], skipped)) for kind in KINDS[2:])
     pattern = "|".join(map(re.escape, sorted(sub)))
     return BlockLists(hosts, urls, hard, soft, settings.min_soft_words, pattern, skipped[0])
 
 
-def _entries(files: Iterable[Path], entry: Callable[[str], str], skipped: list[int]) -> Iterator[str]:
+def _entries(kind: str, files: Iterable[Path], skipped: list[int]) -> Iterator[str]:
+    entry = _ENTRY.get(kind, _word_entry)
     for file in files:
         try:
             with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as lines:
+                num_entries = num_others = 0
                 for line in lines:
-                    text = line.decode("utf-8", "replace").partition("#")[0].strip()
+                    text = line.removeprefix(BOM_UTF8).decode("utf-8", "replace").partition("#")[0].strip()
                     if text:
                         found = entry(text)
-                        skipped[0] += not found
                         if found:
+                            num_entries += 1
                             yield found
-        except (OSError, EOFError) as error:
+                        else:
+                            num_others += 1
+        except (OSError, EOFError, zlib.error) as error:
             raise SettingsError(f"{file} cannot be read as a list of addresses or words: {error}") from None
+        if num_others > num_entries:
+            raise SettingsError(
+                f"{file}: {num_others} of {num_entries + num_others} lines are no entries of a list of {kind}; write "
+                "one entry a line, in UTF-8, or leave the file out"
+            )
+        skipped[0] += num_others
 
 
 def _host_entry(text: str) -> str:
@@ -188,12 +203,15 @@ def _host_entry(text: str) -> str:
 
 
 def _url_entry(text: str) -> str:
-    return key(text) if not any(character.isspace() for character in text) else ""
+    return key(text) if text.isprintable() and not any(mark in text for mark in (" ", "\ufffd")) else ""
 
 
 def _word_entry(text: str) -> str:
     word = text.lower()
     return word if _WORDS.fullmatch(word) else ""
+
+
+_ENTRY: dict[str, Callable[[str], str]] = {"domains": _host_entry, "urls": _url_entry}
 
 
 def _table(names: Iterable[str]) -> np.ndarray:

@@ -18,9 +18,12 @@ _WORD = np.zeros(256, bool)
 _WORD[[*b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz", *range(128, 256)]] = True
 
 
-def too_deep(body: bytes, html: str) -> bool:
-    """Whether the page, as bytes and as text, nests deeper than MAX_DEPTH, unclosed elements counted."""
-    if len(body) <= 3 * MAX_DEPTH or body.count(b"<") <= MAX_DEPTH:
+def too_deep(html: str, num_bytes: int, num_tags: int) -> bool:
+    """Whether the page nests deeper than MAX_DEPTH, unclosed elements counted.
+
+    `num_bytes` and `num_tags`, the bytes `<`, are of the page as it is stored: a bound that spares nearly all pages.
+    """
+    if num_bytes <= 3 * MAX_DEPTH or num_tags <= MAX_DEPTH:
         return False  # a byte like `<` may be more than that in some charsets, never less
     if html.count("<") - html.count("</") <= MAX_DEPTH:
         return False

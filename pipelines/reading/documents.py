@@ -11,11 +11,13 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pipelines.errors import AccountingError, DropRecord, InputError
 from pipelines.reading import precise
-from pipelines.reading.extract import Page, cleaned, page_text
+from pipelines.reading.cleaning import cleaned
+from pipelines.reading.extract import Page, page_text
 from pipelines.reading.framed import ByteFile, Framed, Lost
 from pipelines.reading.licence_ids import licence_id
 from pipelines.reading.rows import read_lines, read_parquet
@@ -27,6 +29,7 @@ WARC_ENDINGS = (".warc", ".wet", ".warc.gz", ".wet.gz")
 LINE_ENDINGS = tuple(kind + packed for kind in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))
 PARQUET_ENDINGS = (".parquet",)
 SUPPORTED = WARC_ENDINGS + LINE_ENDINGS + PARQUET_ENDINGS
+MAX_CHUNK_BYTES = 2**31 - 1
 UNLISTED = frozenset({"empty_line", "empty_member", "not_sampled"})
 
 _AUTHORITY = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]/?#]*\]|[^:/?#\[\]]+)")
@@ -103,23 +106,26 @@ def _parts(
 
 
 class _Part:
-    """The part being filled."""
+    """The part being filled: documents as rows without their text, whose UTF-8 stands in one piece beside them."""
 
     def __init__(self, first_offset: int, relative: str, crawl: str, settings: Ingest) -> None:
         self.first_offset = self.next_offset = first_offset
         self._relative = relative
         self._crawl = crawl
         self._settings = settings
-        self._documents: dict[str, list[Any]] = {name: [] for name in DOCUMENTS.names}
-        self._rejects: dict[str, list[Any]] = {name: [] for name in REJECTS.names}
+        self._sampled = settings.sample * 2**64
+        self._documents: list[tuple[Any, ...]] = []
+        self._rejects: list[tuple[Any, ...]] = []
+        self._texts = bytearray()
+        self._text_ends = [0]
         self._counts = Counts()
         self._seen: set[bytes] = set()
-        self._text_bytes = self._bytes_read = self._bytes_lost = 0
+        self._bytes_read = self._bytes_lost = 0
 
     @property
     def is_full(self) -> bool:
-        num_rows = max(len(self._documents["id"]), len(self._rejects["id"]))
-        return self._text_bytes >= self._settings.part_bytes or num_rows >= self._settings.part_rows
+        num_rows = max(len(self._documents), len(self._rejects))
+        return len(self._texts) >= self._settings.part_bytes or num_rows >= self._settings.part_rows
 
     def add(self, item: Framed | Lost) -> None:
         num_bytes = item.next_offset - item.offset
@@ -137,8 +143,8 @@ class _Part:
         if not self._counts.balanced():
             raise AccountingError(f"{self._relative}: records do not add up: {self._counts}")
         return IngestedPart(
-            documents=pa.table(self._documents, schema=DOCUMENTS),
-            rejects=pa.table(self._rejects, schema=REJECTS),
+            documents=_table(self._documents, DOCUMENTS, text=_column(self._texts, self._text_ends)),
+            rejects=_table(self._rejects, REJECTS),
             counts=self._counts,
             first_offset=self.first_offset,
             next_offset=self.next_offset,
@@ -148,25 +154,25 @@ class _Part:
         )
 
     def _take(self, framed: Framed) -> None:
+        if framed.drop and (framed.drop in UNLISTED or framed.drop.startswith("type_")):
+            self._counts.dropped[framed.drop] += 1
+            return
         identity = _identity(framed, self._crawl, self._relative)
+        if framed.error:
+            self._fail(identity, framed.error, framed)
+            return
         try:
-            if framed.error:
-                self._fail(identity, framed.error, framed)
-                return
             self._must_be_wanted(identity, framed)
-            page = _page(framed, self._settings)
-            self._keep(identity, framed, page)
+            self._keep(identity, framed, _page(framed, self._settings))
         except DropRecord as drop:
             self._counts.dropped[drop.reason] += 1
-            if drop.reason not in UNLISTED and not drop.reason.startswith("type_"):
+            if drop.reason not in UNLISTED:
                 self._reject(identity, framed.url, drop.reason, framed)
         except Exception as error:  # whatever a record provokes costs this record only
             self._fail(identity, f"exception_{type(error).__name__}", framed)
 
     def _must_be_wanted(self, identity: bytes, framed: Framed) -> None:
-        if framed.drop.startswith("type_") or framed.drop in UNLISTED:
-            raise DropRecord(framed.drop)
-        if int.from_bytes(identity[:8], "big") >= self._settings.sample * 2**64:
+        if self._sampled < 2**64 and int.from_bytes(identity[:8], "big") >= self._sampled:
             raise DropRecord("not_sampled")
         if framed.drop:
             raise DropRecord(framed.drop)
@@ -175,41 +181,57 @@ class _Part:
         self._seen.add(identity)
 
     def _keep(self, identity: bytes, framed: Framed, page: Page) -> None:
-        url = _plain(framed.url)
-        licence = _plain(framed.licence or page.licence)
-        _append(
-            self._documents,
-            id=identity,
-            url=url,
-            date=_plain(framed.date),
-            source=_plain(framed.source) or _host(url),
-            licence=licence,
-            licence_id=licence_id(licence),
-            robots=page.said.robots,
-            tdm=page.said.tdm,
-            tdm_policy=_plain(page.said.policy),
-            charset=page.charset,
-            num_replaced=page.num_replaced,
-            offset=framed.offset,
-            length=framed.next_offset - framed.offset,
-            num_bytes=page.num_bytes,
-            text=page.text,
+        said = page.said
+        told = [framed.url, framed.date, framed.source, framed.licence or page.licence, said.policy]
+        if not _is_plain("".join(told)):
+            told = [_plain(value) for value in told]
+        url, date, source, licence, policy = told
+        row = (
+            identity,
+            url,
+            date,
+            source or _host(url),
+            licence,
+            licence and licence_id(licence),
+            said.robots,
+            said.tdm,
+            policy,
+            page.charset,
+            page.num_replaced,
+            framed.offset,
+            framed.next_offset - framed.offset,
+            len(page.text),
         )
+        self._documents.append(row)
+        self._texts += page.text
+        self._text_ends.append(len(self._texts))
         self._counts.kept += 1
-        self._text_bytes += page.num_bytes
 
     def _fail(self, identity: bytes, reason: str, framed: Framed) -> None:
         self._counts.errors[reason] += 1
         self._reject(identity, framed.url, reason, framed)
 
     def _reject(self, identity: bytes, url: str, reason: str, item: Framed | Lost) -> None:
-        length = item.next_offset - item.offset
-        _append(self._rejects, id=identity, url=_plain(url), reason=reason, offset=item.offset, length=length)
+        self._rejects.append((identity, _plain(url), reason, item.offset, item.next_offset - item.offset))
 
 
-def _append(columns: dict[str, list[Any]], **row: Any) -> None:
-    for name, value in row.items():
-        columns[name].append(value)
+def _table(rows: list[tuple[Any, ...]], schema: pa.Schema, **last: pa.ChunkedArray) -> pa.Table:
+    """Rows in the schema's order, and after them the columns that come whole."""
+    fields = list(schema)[: len(schema) - len(last)]
+    arrays = {field.name: pa.array([row[at] for row in rows], field.type) for at, field in enumerate(fields)}
+    return pa.table({**arrays, **last}, schema=schema)
+
+
+def _column(texts: bytearray, ends: list[int]) -> pa.ChunkedArray:
+    """Strings that lie one after the other; in chunks where they are too long for 32-bit offsets."""
+    offsets, data = np.array(ends, np.int64), pa.py_buffer(texts)
+    chunks, start = [], 0
+    while start < len(ends) - 1:
+        stop = int(np.searchsorted(offsets, offsets[start] + MAX_CHUNK_BYTES, "right")) - 1
+        within = pa.py_buffer((offsets[start : stop + 1] - offsets[start]).astype(np.int32))
+        chunks.append(pa.Array.from_buffers(pa.string(), stop - start, [None, within, data.slice(int(offsets[start]))]))
+        start = stop
+    return pa.chunked_array(chunks, pa.string())
 
 
 def _page(framed: Framed, settings: Ingest) -> Page:
@@ -222,10 +244,10 @@ def _page(framed: Framed, settings: Ingest) -> Page:
             main_content=settings.main_content,
             extractor=settings.extractor,
         )
-    text, num_bytes = cleaned(framed.text)
+    text = cleaned(framed.text)
     if not text:
         raise DropRecord("no_text")
-    return Page(text, num_bytes, "", framed.num_replaced)
+    return Page(text, "", framed.num_replaced)
 
 
 def _identity(framed: Framed, crawl: str, relative: str) -> bytes:
@@ -246,6 +268,10 @@ def _host(url: str) -> str:
 
 def _plain(value: str) -> str:
     """Valid UTF-8 without line ends or NUL bytes, as names and addresses have it."""
-    if value.isascii() and value.isprintable():
+    if _is_plain(value):
         return value
     return value.encode("utf-8", "replace").decode().translate(_LINE_BREAKS)
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable()

@@ -1,21 +1,23 @@
-"""A page's bytes to its text: charset, HTML, main content, and characters that no text should hold.
+"""A page's bytes to its text: charset, HTML, main content, and what the page declares about itself.
 
 resiliparse keeps paragraphs apart by empty lines; trafilatura, slower and more exact, is in
 pipelines/reading/precise.py. Pages nested too deeply for an extractor are dropped (pipelines/reading/depth.py).
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from resiliparse.extract.html2text import extract_plain_text
 
 from pipelines.errors import DropRecord
 from pipelines.reading import licences, optouts
 from pipelines.reading.charset import SEVEN_BIT, Decoded, decode
+from pipelines.reading.cleaning import cleaned
 from pipelines.reading.depth import too_deep
 from pipelines.reading.markup import Markup
 from pipelines.reading.optouts import NOTHING, Said
 from pipelines.reading.precise import precise_text
+from pipelines.reading.scan import Seen, seen
 
 MAX_ODD_SHARE = 0.05  # control and replacement characters in the beginning of a text
 HEAD_CHARS = 4096
@@ -32,17 +34,10 @@ _HTML = re.compile(
 # HTML has no such thing: all that follows an `<iframe/>` of XHTML is inside it, and the page is empty.
 _SELF_CLOSED = re.compile(r"<(iframe|noembed|noframes|script|style|textarea|title|xmp)\b([^<>]*)/>", re.I)
 _CONTROL_BYTES = bytes([*range(9), 11, *range(14, 32), 127])
-_ODD_BYTES = _CONTROL_BYTES + b"\r\x0c"
-_HIGH_CONTROL = re.compile(rb"\xc2[\x80-\x9f]")
-_RARE = ("\u2028", "\u2029", "\ufeff", "\ufffe", "\uffff")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]+")
-_LINE_ENDS = re.compile(r"\r\n?|[\x0c\x85\u2028\u2029]")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    text: str
-    num_bytes: int  # of the text, UTF-8
+class Page(NamedTuple):
+    text: bytes  # UTF-8
     charset: str
     num_replaced: int
     licence: str = ""  # as the page declares it
@@ -66,72 +61,49 @@ def page_text(
     """
     if BINARY.match(body):
         raise DropRecord("not_text")
-    decoded = decode(body, declared)
-    _must_be_text(decoded.text)
+    decoded, found = decode(body, declared), seen(body)
+    if found.odd or decoded.num_replaced or decoded.charset != "utf-8":
+        _must_be_text(decoded.text)
     licence = ""
     if content_type != "text/plain" and (content_type or _HTML.search(decoded.text, 0, HEAD_CHARS)):
-        text, num_bytes = _html_text(decoded.text, body, main_content, extractor)
+        if too_deep(decoded.text, len(body), found.num_tags):
+            raise DropRecord("too_deep")
+        text = _html_text(decoded.text, main_content, extractor)
         if text:
-            markup = _markup(body, decoded)
-            licence, said = licences.of_page(markup), optouts.of_page(markup, said)
+            licence, said = _declared(body, decoded, found, said)
     else:
-        text, num_bytes = cleaned(decoded.text)
+        text = cleaned(decoded.text)
     if not text:
         raise DropRecord("no_text")
-    return Page(text, num_bytes, decoded.charset, decoded.num_replaced, licence, said)
+    return Page(text, decoded.charset, decoded.num_replaced, licence, said)
 
 
-def cleaned(text: str) -> tuple[str, int]:
-    """Text without control characters, trailing spaces, rows of empty lines and lone surrogates; and its bytes."""
-    encoded = _encoded(text)
-    if encoded is None:
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # true pairs join
-        text = _CONTROLS.sub("", _LINE_ENDS.sub("\n", text))
-        encoded = text.encode()
-    clean = text
-    if " \n" in text or "\t\n" in text or not encoded.isascii():  # ASCII has no other space here
-        clean = "\n".join([line.rstrip() for line in text.split("\n")])
-    while "\n\n\n" in clean:  # a third goes at each turn; five times faster than a pattern
-        clean = clean.replace("\n\n\n", "\n\n")
-    clean = clean.strip()
-    return clean, len(encoded) if len(clean) == len(text) else len(clean.encode())
-
-
-def _encoded(text: str) -> bytes | None:
-    """UTF-8, or None where the text needs its full cleaning; ten times faster than its patterns."""
-    try:
-        encoded = text.encode()
-    except UnicodeEncodeError:  # lone surrogates
-        return None
-    if len(encoded.translate(None, _ODD_BYTES)) < len(encoded):
-        return None
-    if len(encoded) > len(text) and (_HIGH_CONTROL.search(encoded) or any(rare in text for rare in _RARE)):
-        return None
-    return encoded
-
-
-def _markup(body: bytes, decoded: Decoded) -> Markup:
+def _declared(body: bytes, decoded: Decoded, found: Seen, said: Said) -> tuple[str, Said]:
+    """The licence and the directives in the page's markup."""
     if decoded.charset.startswith("utf-16") or decoded.charset in SEVEN_BIT:  # does not agree with ASCII
-        return Markup(decoded.text.encode("utf-8", "replace"))
-    return Markup(body, decoded.charset)
+        markup = Markup(decoded.text.encode("utf-8", "replace"))
+        return licences.of_page(markup), optouts.of_page(markup, said)
+    if not (found.licen or found.robots or found.tdm):
+        return "", said
+    markup = Markup(body, decoded.charset)
+    licence = licences.of_page(markup) if found.licen else ""
+    return licence, optouts.of_page(markup, said) if found.robots or found.tdm else said
 
 
-def _html_text(html: str, body: bytes, main_content: bool, extractor: str) -> tuple[str, int]:
-    if too_deep(body, html):
-        raise DropRecord("too_deep")
+def _html_text(html: str, main_content: bool, extractor: str) -> bytes:
     if extractor == "trafilatura":
         return cleaned(precise_text(html))
-    text, num_bytes = _extracted(html, main_content)
+    text = _extracted(html, main_content)
     if not text and (mended := _SELF_CLOSED.sub(r"<\1\2></\1>", html)) != html:
-        text, num_bytes = _extracted(mended, main_content)
+        text = _extracted(mended, main_content)
     if text or not main_content:
-        return text, num_bytes
+        return text
     # Some full pages of documentation have no main content in the extractor's eyes (manuals of up to 350 kB in the
     # real crawl). Their whole text is judged by the quality rules instead of being lost here.
     return _extracted(html, False)
 
 
-def _extracted(html: str, main_content: bool) -> tuple[str, int]:
+def _extracted(html: str, main_content: bool) -> bytes:
     return cleaned(
         extract_plain_text(
             html,

@@ -12,9 +12,12 @@ from typing import Protocol
 from pipelines.reading.optouts import NOTHING, Said
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Framed:
-    """One record of any type; `drop` and `error` say why it cannot become a document, "" where it can."""
+    """One record of any type; `drop` and `error` say why it cannot become a document, "" where it can.
+
+    Not frozen: a reader fills in the span when it knows it, and there is one of these for every row.
+    """
 
     offset: int
     next_offset: int
@@ -33,6 +36,11 @@ class Framed:
     num_replaced: int = 0
     drop: str = ""
     error: str = ""
+
+    def over(self, offset: int, next_offset: int) -> "Framed":
+        """The same record, its span filled in."""
+        self.offset, self.next_offset = offset, next_offset
+        return self
 
     @property
     def is_boundary(self) -> bool:

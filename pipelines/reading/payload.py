@@ -7,7 +7,7 @@ body that only ends too early is kept: the beginning of a page is text like any 
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipelines.errors import DropRecord
 from pipelines.reading.framed import BrokenRecord
@@ -18,8 +18,7 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 LISTS = frozenset({"link", "x-robots-tag", "content-usage"})  # fields that servers repeat, with a value in each
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     status: int
     content_type: str
     charset: str
@@ -29,14 +28,14 @@ class Response:
 
 def response(block: bytes) -> Response:
     """Status, declared type and encoded body of an HTTP response; raises BrokenRecord `bad_http`."""
-    head, _, body = split_head(block)
-    line, _, rest = head.partition(b"\n")
+    end, start = head_ends(block)
+    line, _, rest = block[:end].partition(b"\n")
     words = line.split(None, 2)
     if len(words) < 2 or not words[0].upper().startswith(b"HTTP") or not words[1][:3].isdigit():
         raise BrokenRecord("bad_http")
     headers = fields(rest)
     content_type, charset = media_type(headers.get("content-type", ""))
-    return Response(int(words[1][:3]), content_type, charset, headers, body)
+    return Response(int(words[1][:3]), content_type, charset, headers, block[start:])
 
 
 def decoded(answer: Response, max_bytes: int) -> bytes:
@@ -51,15 +50,16 @@ def decoded(answer: Response, max_bytes: int) -> bytes:
     return body
 
 
-def split_head(block: bytes) -> tuple[bytes, bytes, bytes]:
-    """(head, separator, rest) at the first empty line, with either kind of line end."""
-    crlf = block.find(b"\r\n\r\n")
-    lf = block.find(b"\n\n", 0, crlf if crlf >= 0 else len(block))
+def head_ends(block: bytes | bytearray, within: int | None = None) -> tuple[int, int]:
+    """(where the head ends, where the rest begins) at the first empty line, with either kind of line end.
+
+    Without one in the first `within` bytes, both are the block's end.
+    """
+    crlf = block.find(b"\r\n\r\n", 0, within)
+    lf = block.find(b"\n\n", 0, crlf if crlf >= 0 else within)
     if lf >= 0:
-        return block[:lf], b"\n\n", block[lf + 2 :]
-    if crlf >= 0:
-        return block[:crlf], b"\r\n\r\n", block[crlf + 4 :]
-    return block, b"", b""
+        return lf, lf + 2
+    return (crlf, crlf + 4) if crlf >= 0 else (len(block), len(block))
 
 
 def fields(head: bytes) -> dict[str, str]:

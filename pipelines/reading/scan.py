@@ -32,7 +32,7 @@ def _num_tags(data: bytes) -> int:
         count = np.uint8(0)
         for at in range(start, min(start + BLOCK_BYTES, len(data))):
             count = np.uint8(count + np.uint8(data[at] == 60))
-        total += count
+        total += int(count)
     return total
 
 

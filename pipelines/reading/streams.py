@@ -7,7 +7,6 @@ hands out PULL_BYTES at a time; ZSTD_SLICE_BYTES of zstd expand to 8 MiB at most
 
 import zlib
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from typing import Protocol
 
 from pipelines.reading.framed import Framed, Window
@@ -47,13 +46,13 @@ def spread(records: Iterator[Framed], pieces: Pieces, start: int) -> Generator[F
         for record in records:
             if held:
                 end = done if held[1] == pieces.slice_start else held[2]
-                yield replace(held[0], offset=done, next_offset=end)
+                yield held[0].over(done, end)
                 done = end
             held = (record, pieces.slice_start, pieces.position)
     except DamagedStream as damage:
         return done, str(damage)
     last = held[0] if held else Framed(0, 0, drop="empty_member")
-    yield replace(last, offset=done, next_offset=pieces.position)
+    yield last.over(done, pieces.position)
     return pieces.position, ""
 
 

@@ -40,6 +40,7 @@ TRACKING = frozenset(
 OUTER = "".join(map(chr, range(33)))
 MAX_CHARS = 8192  # of an address that is normalised; longer ones are left as they are
 
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _PARTS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://([^/?#\\]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.S)
 _RESERVED = re.compile(r"[/?#@:\[\]\\%\s]")
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?", re.S)
@@ -93,7 +94,13 @@ def _suffixes() -> Any:
 
 def key(url: str) -> str:
     """What lists of addresses are looked up by: the canonical form without scheme, `www.` and a last slash."""
-    return canonical(url if "://" in url else f"http://{url}").partition("://")[2].removeprefix("www.").rstrip("/")
+    return canonical(absolute(url)).partition("://")[2].removeprefix("www.").rstrip("/")
+
+
+def absolute(url: str) -> str:
+    """The address with a scheme: files of rows often hold addresses without one."""
+    url = _DROPPED.sub("", url.strip(OUTER))
+    return url if _SCHEME.match(url) else f"http://{url.removeprefix('//')}"
 
 
 # ---------------------------------------------------------------------------------------------------------

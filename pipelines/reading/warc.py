@@ -12,9 +12,8 @@ reader decompresses the file again and skips.
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from isal import isal_zlib
 
@@ -22,7 +21,7 @@ from pipelines.errors import DropRecord
 from pipelines.reading import optouts
 from pipelines.reading.framed import BrokenRecord, ByteFile, Framed, Lost, Window
 from pipelines.reading.licences import of_link_header
-from pipelines.reading.payload import decoded, fields, media_type, response, split_head
+from pipelines.reading.payload import decoded, fields, head_ends, media_type, response
 from pipelines.reading.streams import PULL_BYTES, GzipMember, Pieces, spread
 
 MAX_HEADER_BYTES = 64 << 10
@@ -189,10 +188,10 @@ def _plain(window: Window, position: int, limit: int) -> Iterator[Framed | Lost]
         end = _plain_end(window, block_end)
         if header and end >= 0:
             if header.length > limit:
-                yield replace(header.framed(drop="too_large"), offset=position, next_offset=end)
+                yield header.framed((position, end), drop="too_large")
             else:
                 block = window.at(position + header.num_bytes, header.length)
-                yield replace(_judged(header, block, limit), offset=position, next_offset=end)
+                yield _judged(header, block, limit, (position, end))
         else:
             end = _next_plain(window, position + 1)
             cut = end == window.size and block_end > window.size
@@ -226,8 +225,7 @@ def _next_plain(window: Window, position: int) -> int:
 # One record
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(NamedTuple):
     values: dict[str, str]
     num_bytes: int
     length: int  # of the block; -1 where it is not said
@@ -251,13 +249,13 @@ def _header(data: bytes | bytearray) -> _Header | None:
     """The record header that `data` begins with; None where there is none, or not yet all of it."""
     if not data.startswith(VERSION):
         return None
-    head, separator, _ = split_head(bytes(data[:MAX_HEADER_BYTES]))
-    if not separator:
+    end, start = head_ends(data, MAX_HEADER_BYTES)
+    if end == len(data):
         return None
-    values = fields(head.partition(b"\n")[2])
+    values = fields(bytes(data[data.find(b"\n") + 1 : end]))
     length = values.get("content-length", "")
     known = length.isascii() and length.isdigit() and len(length) < 19
-    return _Header(values, len(head) + len(separator), int(length) if known else -1)
+    return _Header(values, start, int(length) if known else -1)
 
 
 def _judged(header: _Header, block: bytes, limit: int, span: tuple[int, int] = OPEN) -> Framed:

@@ -24,7 +24,7 @@ class Table(NamedTuple):
 
 
 # Where the pass stands, and how full the arrays are.
-PLACE, COUNT, USED, WANTED, STATE = range(5)
+SPAN, COUNT, USED, WANTED, STATE = range(5)
 
 _SPACE, _LEAD = 1, 2
 SPACES = np.zeros(256, np.uint8)  # of a byte: white space, or the first byte of a character that may be
@@ -66,32 +66,39 @@ def space_width(data, place, end):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def find_chunks(data, bounds, starts, ends, hashes, offsets):  # type: ignore[no-untyped-def]
-    """Write where each chunk of the texts begins and ends, and its hash; `offsets` of each text's; their number."""
+def find_chunks(data, bounds, text, place, count, starts, ends, hashes, begins, offsets):  # type: ignore[no-untyped-def]
+    """Write where chunks begin and end, their hashes, and where in their text they begin, until the arrays are full.
+
+    Goes on at a place of a text, `count` chunks behind the first, and returns (text, place, chunks found here).
+    """
     found = 0
-    for text in range(len(bounds) - 1):
-        place, end = np.uint64(bounds[text]), np.uint64(bounds[text + 1])
-        while place < end:
-            kind = SPACES[data[place]]
+    while text < len(bounds) - 1:
+        begin, end = np.uint64(bounds[text]), np.uint64(bounds[text + 1])
+        here = max(np.uint64(place), begin)
+        while here < end:
+            kind = SPACES[data[here]]
             if kind:
-                width = kind if kind == _SPACE else space_width(data, np.int64(place), np.int64(end))
+                width = kind if kind == _SPACE else space_width(data, np.int64(here), np.int64(end))
                 if width:
-                    place += np.uint64(width)
+                    here += np.uint64(width)
                     continue
-            starts[found] = place
+            if found == len(starts):
+                return text, np.int64(here), found
+            starts[found], begins[found] = here, here - begin
             hashed = np.uint64(0)
-            while place < end:
-                byte = data[place]
+            while here < end:
+                byte = data[here]
                 kind = SPACES[byte]
-                if kind and (kind == _SPACE or space_width(data, np.int64(place), np.int64(end))):
+                if kind and (kind == _SPACE or space_width(data, np.int64(here), np.int64(end))):
                     break
                 hashed = (hashed ^ np.uint64(byte)) * _FACTOR
-                place += _ONE
-            ends[found] = place
+                here += _ONE
+            ends[found] = here
             hashes[found] = (hashed ^ (hashed >> _HALF)) * _FACTOR
             found += 1
-        offsets[text + 1] = found
-    return found
+        text += 1
+        offsets[text] = count + found
+    return text, np.int64(0), found
 
 
 @numba.njit(cache=True)
@@ -118,7 +125,7 @@ def number_spans(data, starts, ends, hashes, state, table, numbers):  # type: ig
     slots, known_hashes, known_ends, known_chars, arena = table
     num_known, used = state[COUNT], np.uint64(state[USED])
     mask = np.uint64(len(slots) - 1)
-    for span in range(state[PLACE], len(starts)):
+    for span in range(state[SPAN], len(starts)):
         start, size, hashed = np.uint64(starts[span]), np.uint64(ends[span] - starts[span]), hashes[span]
         tag = hashed & _HIGH
         slot = (hashed >> _SLOT_BITS) & mask
@@ -139,12 +146,13 @@ def number_spans(data, starts, ends, hashes, state, table, numbers):  # type: ig
             slot = (slot + _ONE) & mask
         if number < 0:
             if num_known == len(known_hashes) or used + size + _ONE > np.uint64(len(arena)):
-                state[PLACE], state[COUNT], state[USED], state[WANTED] = span, num_known, used, size + _ONE
+                state[SPAN], state[COUNT], state[USED], state[WANTED] = span, num_known, used, size + _ONE
                 return False
-            number, chars = num_known, 0
-            for step in range(size):
-                byte = data[start + step]
-                arena[used + step] = byte
+            number = num_known
+            chars = 0
+            for place in range(size):
+                byte = data[start + place]
+                arena[used + place] = byte
                 chars += byte & 0xC0 != 0x80
             arena[used + size] = 0x20
             used += size + _ONE
@@ -152,7 +160,7 @@ def number_spans(data, starts, ends, hashes, state, table, numbers):  # type: ig
             known_hashes[number], known_ends[number], known_chars[number] = hashed, np.int64(used), chars
             num_known += 1
         numbers[span] = number
-    state[PLACE], state[COUNT], state[USED], state[WANTED] = len(starts), num_known, used, 0
+    state[SPAN], state[COUNT], state[USED], state[WANTED] = len(starts), num_known, used, 0
     return True
 
 
@@ -166,11 +174,3 @@ def refill(table, count):  # type: ignore[no-untyped-def]
         while slots[slot] != 0:
             slot = (slot + _ONE) & mask
         slots[slot] = (hashes[number] & _HIGH) | np.uint64(number + 1)
-
-
-@numba.njit(cache=True)
-def within_texts(starts, offsets, bounds):  # type: ignore[no-untyped-def]
-    """Turn places in the bytes of all texts into places in their own text."""
-    for text in range(len(bounds) - 1):
-        for place in range(offsets[text], offsets[text + 1]):
-            starts[place] -= bounds[text]

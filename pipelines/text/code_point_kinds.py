@@ -31,12 +31,12 @@ Bytes = npt.NDArray[np.uint8]
 # The four bits of `word_kind` of the character as a word, and these.
 KNOWN, IS_LETTER, IS_UPPER, IS_LOWER = 1 << 4, 1 << 5, 1 << 6, 1 << 7
 EDGE, START, STOPPED, QUOTE = 1 << 8, 1 << 9, 1 << 10, 1 << 11  # chunk_marks' sets; symbols stand in START, too
-SYMBOL, MONEY, INNER, UNSPACED = 1 << 12, 1 << 13, 1 << 14, 1 << 15
-DIGIT, HOST = 1 << 16, 1 << 17  # 0 to 9; what a host's last label may have, digits among it
+SYMBOL, MONEY, INNER, DIGIT = 1 << 12, 1 << 13, 1 << 14, 1 << 15
+UNSPACED, CARRIED, WIDE = 1 << 16, 1 << 17, 1 << 18  # letters of scripts without spaces, their marks, wide punctuation
 
 KINDS: U32 = np.zeros(0x110000, np.uint32)
 
-_UNSPACED = re.compile(f"{UNSPACED_LETTER.pattern}|{UNSPACED_MARK.pattern}|[{WIDE_MARKS}]")
+_WIDE = re.compile(f"[{WIDE_MARKS}]")
 
 
 def learn(data: Bytes, begin: int, end: int) -> None:
@@ -60,9 +60,10 @@ def _kinds(character: str) -> int:
         SYMBOL: symbol,
         MONEY: character in CURRENCY,
         INNER: character in INNER_MARKS,
-        UNSPACED: _UNSPACED.match(character),
+        UNSPACED: UNSPACED_LETTER.match(character),
+        CARRIED: UNSPACED_MARK.match(character),
+        WIDE: _WIDE.match(character),
         DIGIT: ascii_ and character.isdigit(),
-        HOST: character.isalnum(),
     }
     return word_kind(character) | KNOWN | sum(bit for bit, holds in bits.items() if holds)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.text.chunk_table import COUNT, PLACE, STATE, USED, WANTED, Table, hash_spans, number_spans, refill
+from pipelines.text.chunk_table import COUNT, SPAN, STATE, USED, WANTED, Table, hash_spans, number_spans, refill
 
 I32 = npt.NDArray[np.int32]
 U64 = npt.NDArray[np.uint64]
@@ -66,7 +66,7 @@ class Spellings:
             hashes = np.empty(len(starts), np.uint64)
             hash_spans(data, starts, ends, hashes)
         numbers = np.empty(len(starts), np.int32)
-        self.state[PLACE] = 0
+        self.state[SPAN] = 0
         while not number_spans(data, starts, ends, hashes, self.state, self.table, numbers):
             self._make_room()
         return numbers

@@ -2,8 +2,8 @@
 
 What quality rules and word counts ask of a text, they ask of its chunks, and the same chunks come again and again.
 So a text is read once as bytes, cut exactly where `str.split` cuts, and each chunk is looked up in a hash table that
-compares bytes. Only a chunk that was never seen costs Python, once: `ChunkWords` cuts it into words, and callers
-work out whatever else they want to know of it.
+compares bytes. A chunk that was never seen is cut into words once, by `ChunkWords`: nearly all in compiled code, the
+others in Python; callers work out whatever else they want to know of it.
 
 Numbers depend on what was read before: use them within one call, never in an output.
 """
@@ -18,12 +18,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.text import code_point_kinds
-from pipelines.text.chunk_table import find_chunks, within_texts
+from pipelines.text.chunk_table import find_chunks
 from pipelines.text.code_point_kinds import KINDS, word_kinds
 from pipelines.text.spellings import I32, I64, Bytes, Spellings
 
 MAX_CHUNKS = 1_000_000  # remembered from call to call: about 100 MB with the words that they are cut into
 MAX_BYTES = 32 << 20  # of remembered chunks
+BLOCK = 1 << 14  # chunks that are looked up at a time: what is known of them stays in the cache
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,19 @@ class Vocabulary:
     def read(self, texts: pa.Array | pa.ChunkedArray) -> Chunks:
         """The chunks of the texts (string or large_string), by number; exactly those of `str.split`, in order."""
         data, bounds = utf8(texts)
-        most = (int(bounds[-1] - bounds[0]) + 1) // 2 + len(texts)  # what is not written costs no memory
-        starts, ends, hashes = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint64)
         offsets = np.zeros(len(bounds), np.int64)
-        found = find_chunks(data, bounds, starts, ends, hashes, offsets)
-        numbers = self.spellings.number_spans(data, starts[:found], ends[:found], hashes[:found])
-        starts = starts[:found].copy()
-        within_texts(starts, offsets, bounds)
-        return Chunks(numbers, offsets, starts)
+        numbers, begins = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+        starts, ends, hashes = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64), np.empty(BLOCK, np.uint64)
+        text, place, count = 0, 0, 0
+        while text < len(texts):
+            begins.append(np.empty(BLOCK, np.int64))
+            text, place, found = find_chunks(
+                data, bounds, text, place, count, starts, ends, hashes, begins[-1], offsets
+            )  # fmt: skip
+            begins[-1] = begins[-1][:found]
+            numbers.append(self.spellings.number_spans(data, starts[:found], ends[:found], hashes[:found]))
+            count += found
+        return Chunks(np.concatenate(numbers), offsets, np.concatenate(begins))
 
     def text(self, number: int) -> str:
         """The chunk of a number."""
