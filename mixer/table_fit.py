@@ -99,14 +99,15 @@ def fit_tables(
     caps: Mapping[str, float] | None = None,
     objective: Sequence[str] = (),
     higher_is_better: bool = False,
-    candidate_count: int = CANDIDATES,
+    candidate_count: int = 0,
     seed: int = 42,
 ) -> Fit:
     """The mixture that a strategy makes of finished runs.
 
     natural: how much there is of each bucket, in any unit (none: the runs' mean). caps: largest weights, by bucket.
     objective: metrics whose mean is minimised (none: all). predictor: in the place of the strategy's own, for those
-    that take one. Raises SettingsError for names that are none, caps that leave no mixture, or too few runs.
+    that take one. candidate_count: mixtures that are ranked (0: CANDIDATES). Raises SettingsError for names that are
+    none, caps that leave no mixture, or too few runs.
     """
     name = _strategy(strategy, predictor)
     tasks = _objective(runs, objective)
@@ -124,7 +125,7 @@ def fit_tables(
     problem = Problem(
         space=space,
         start=history.weights,
-        pool=_pool(space, history, candidate_count, seed),
+        pool=_pool(space, history, candidate_count or CANDIDATES, seed),
         seed=seed,
         tasks=tasks,
         predictor=predictor_of(predictor, seed) if predictor else None,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +17,12 @@ from typer.main import get_command
 
 from mixer import command, job
 from mixer import lineage as mixing
+from mixer.command.corpus import _listed
 from pipelines import lineage
-from pipelines.corpus import Corpus
+from pipelines.configuration import resolved
+from pipelines.corpus import Corpus, choose
+from pipelines.stages import run_dialects
+from pipelines.store import Workspace
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -155,6 +160,59 @@ def test_trace_tells_a_documents_way(sirdar: Run, built: Corpus) -> None:
     stages = [line.split()[0] for line in out.splitlines()]
     assert stages[0] == "documents"
     assert stages[-1] == "tokens"
+
+
+def test_a_preview_of_another_pipelines_preset_computes_its_signals(sirdar: Run, built: Corpus, tmp_path: Path) -> None:
+    shutil.copytree(built.workspace.root, tmp_path / "ws", symlinks=True)
+    changes = ("quality.limits={}", "quality.without=[]", "quality.preset=curator")
+    asked = ["corpus", "preview", "-w", tmp_path / "ws", *(word for change in changes for word in ("--set", change))]
+    code, computed, told = sirdar(*asked)
+    assert code == 0
+    assert "crawl-1: the signals of curator are computed for" in told
+    workspace = Workspace(str(tmp_path / "ws"))
+    curator = Corpus(workspace, resolved(choose(workspace, None, preset=None, changes=changes)))
+    for crawl in curator.crawls:
+        run_dialects(curator, crawl.name)
+    code, kept, told = sirdar(*asked)
+    assert (code, told) == (0, "")
+    assert kept == computed
+
+
+def test_a_preview_refuses_what_is_not_there(sirdar: Run, built: Corpus) -> None:
+    asked = ("corpus", "preview", "-w", built.workspace.root, "--set", "quality.limits.gopher_short_doc=20")
+    code, _, told = sirdar(*asked, "--crawl", "nope")
+    assert code == 1
+    assert "no crawl 'nope' in" in told
+    code, _, told = sirdar(*asked, "--samples", "-1")
+    assert code == 2
+    assert re.search(r"samples.*0", told)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (None, "list.txt cannot be read as lines of UTF-8"),
+        (b"domain a\xff.example\n", "list.txt cannot be read as lines of UTF-8"),
+        ("domain a.example\n".encode("utf-16"), "list.txt cannot be read as lines of UTF-8"),
+        (b"page a.example\n", "list.txt, line 1: 'page a.example' begins with none of url, domain and id"),
+    ],
+)
+def test_a_list_of_takedowns_that_cannot_be_read_is_named(
+    sirdar: Run, tmp_path: Path, data: bytes | None, told: str
+) -> None:
+    path = tmp_path / "list.txt"
+    if data is not None:
+        path.write_bytes(data)
+    code, out, err = sirdar("takedown", "add", "--file", path, "--reason", "asked", "-w", tmp_path / "ws")
+    assert (code, out) == (1, "")
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_a_list_of_takedowns_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes("\ufeffdomain a.example\r\n\r\nurl http://b.example/p\r\n".encode())
+    assert _listed(path) == [("domain", "a.example"), ("url", "http://b.example/p")]
 
 
 def test_show_and_verify_a_finished_job(sirdar: Run, built: Corpus) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from pipelines.configuration import validated
 from pipelines.contamination.evaluations import item_text, load, read_items
 from pipelines.contamination.evidence import (
     SCHEMA,
@@ -27,7 +28,7 @@ from pipelines.contamination.evidence import (
 )
 from pipelines.contamination.index import NgramIndex, _words
 from pipelines.errors import InputError, SettingsError
-from pipelines.settings import Decontamination, EvalSet, validated
+from pipelines.settings import Decontamination, EvalSet
 from pipelines.text.words import exact_chunk
 
 LONG = (

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+FEW = {"rounds": (6, 3), "final_seeds": 3, "final_mixtures": ("natural", "uniform")}  # what these answers need
 SCRIPT = Path(__file__).parents[1] / "infra" / "benchmarks" / "honesty.py"
 
 
@@ -26,7 +27,11 @@ def honesty():
 def gain(honesty, tmp_path_factory):
     """(corpus, comparison) where the clusters are topics and the target is one of them."""
     corpus = honesty.topics(0)
-    return corpus, honesty.judged(corpus, tmp_path_factory.mktemp("topics"))
+    return corpus, judged(honesty, corpus, tmp_path_factory.mktemp("topics"))
+
+
+def judged(honesty, corpus, folder):
+    return honesty.judged(corpus, folder, settings=honesty.SEARCH.model_copy(update=FEW))
 
 
 def outcomes(found) -> dict[str, str]:
@@ -44,13 +49,13 @@ def test_the_gain_is_gone_once_the_labels_are_shuffled(gain, honesty, tmp_path):
     shuffled = honesty.shuffled(corpus, 0)
     assert sorted(shuffled.clusters) == sorted(corpus.clusters)
     assert [len(ids) for ids in shuffled.documents] == [len(ids) for ids in corpus.documents]
-    found = honesty.judged(shuffled, tmp_path)
+    found = judged(honesty, shuffled, tmp_path)
     assert "beats" not in outcomes(found).values()
     assert found.verdicts[0].difference < with_gain.verdicts[0].difference / 8
 
 
 def test_no_difference_is_shown_between_clusters_that_are_alike(honesty, tmp_path):
-    found = honesty.judged(honesty.flat(0), tmp_path)
+    found = judged(honesty, honesty.flat(0), tmp_path)
     assert set(outcomes(found).values()) == {"no difference shown"}
 
 

@@ -87,7 +87,9 @@ def test_a_budget_is_kept_to(way):
             bought.append(fidelity)
             return super().buy(row, fidelity)
 
-    shop = Counted("made", {0.1: pool.weights, 1.0: pool.weights[:40]}, {0.1: pool.losses + 1, 1.0: pool.losses[:40]})
+    small, large = slice(60), slice(40)
+    weights = {0.1: pool.weights[small], 1.0: pool.weights[large]}
+    shop = Counted("made", weights, {0.1: pool.losses[small] + 1, 1.0: pool.losses[large]})
     regrets = spent(shop, way, 0)
     assert list(regrets) == ["2.0", "4.0", "8.0", "16.0"]
     assert all(regret >= 0 for regret in regrets.values())

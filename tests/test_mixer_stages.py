@@ -19,13 +19,16 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from mixer import draw, journal, place, result, shuffle, stages
 from mixer import lineage as mixing
+from mixer.command import mix
 from mixer.evaluate import evaluate, windows
 from mixer.job import planned
 from mixer.model import to_transformers
 from mixer.runs import loss_on, measured
+from mixer.tables import read_tables
 from mixer.train import train_model
 from mixer.trial import Loss, Result, Schedule, Trial
 from mixer.verify import verify
@@ -541,3 +544,42 @@ def test_a_second_crawl_starts_another_search_and_leaves_the_first_dataset(crawl
     assert folder_of(both, mixing.dataset) != first
     assert bytes_of(first) == before
     assert verify(first) == verify(folder_of(both, mixing.dataset)) == []
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Strategies by name
+
+
+def test_a_search_of_another_strategy_has_another_folder_and_the_first_ones_stay(unbroken):
+    first = mixing.search(unbroken).recipe
+    assert not {"strategy", "predictor"} & first.settings["search"].keys()
+    digests = {first.digest}
+    for change in ({"strategy": "bayes"}, {"strategy": "olmix"}, {"predictor": "loglinear"}):
+        settings = unbroken.settings.model_copy(update={"search": unbroken.settings.search.model_copy(update=change)})
+        digests.add(mixing.search(replace(unbroken, settings=settings)).recipe.digest)
+    assert len(digests) == 4
+
+
+def test_strategies_see_the_search_half_of_the_target_alone(unbroken):
+    made = stages._search(unbroken, folder_of(unbroken, mixing.search))
+    assert made.tasks == (f"search/{mixing.objective_target(unbroken)}",)
+
+
+def test_a_searchs_runs_are_exported_and_fitted_again(unbroken, tmp_path, monkeypatch):
+    monkeypatch.setattr("mixer.table_fit.CANDIDATES", 500)
+    root = unbroken.workspace.root
+    ran = CliRunner().invoke(mix.app, ["export-tables", "-w", root, "--out", str(tmp_path / "out")])
+    assert ran.exit_code == 0, ran.output
+    paths = [str(tmp_path / "out" / name) for name in ("ratios.csv", "metrics.csv")]
+    runs = read_tables(*map(Path, paths))
+    trials = journal.read(folder_of(unbroken, mixing.search) / "journal.jsonl")
+    assert sorted(runs.keys) == sorted(entry.result.key for entry in trials)
+    assert len(runs.buckets) == len(trials[0].trial.schedule.weights)
+    ran = CliRunner().invoke(mix.app, ["fit", *paths, "--objective", "objective", "--json"])
+    assert ran.exit_code == 0, ran.output
+
+
+def test_a_search_without_its_rounds_is_not_exported(built, tmp_path):
+    corpus = copied(built, tmp_path)
+    with pytest.raises(StoreError, match="round 1 has not been proposed"):
+        stages.search_table(corpus)

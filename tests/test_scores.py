@@ -23,8 +23,9 @@ from pipelines.classifiers.scores import (
     score_vectors,
     signal_score,
 )
+from pipelines.configuration import validated
 from pipelines.errors import InputError, SettingsError
-from pipelines.settings import Score, validated
+from pipelines.settings import Score
 
 PROSE = dict(zip(SCORE_COLUMNS, (0.95, 0.05, 0.0, 0.02, 0.97, 8.0), strict=True))
 MENU = dict(zip(SCORE_COLUMNS, (0.0, 0.95, 0.4, 0.6, 0.5, 0.0), strict=True))

@@ -1,16 +1,20 @@
 """Runs as CSV files: read whole or refused with a place, written and read back, fitted to a mixture."""
 
+import json
 import math
+import sys
 
 import numpy as np
 import pytest
 
+from mixer import command
 from mixer.strategy import History
 from mixer.table_fit import fit_tables
-from mixer.tables import Runs, of_history, read_tables, written
+from mixer.tables import Runs, of_history, read_amounts, read_tables, written
 from pipelines.errors import InputError, SettingsError
 
 RATIOS = ",run,name,index,web,books\n0,aa,first,0,0.25,0.75\n1,bb,second,1,0.6004,0.4\n"
+THREE = RATIOS + "2,cc,third,2,0.5,0.5\n"
 METRICS = "run,index,arc,hellaswag\nbb,1,1.5,2.5\naa,0,1.0,\ncc,2,9,9\n"
 
 
@@ -124,6 +128,30 @@ def test_what_is_not_there_is_named():
         fit_tables(runs, objective=("x",))
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("bucket\na\n", "has 1 columns; two are read"),
+        ("bucket,tokens\na,0\n", "line 2: a = 0.0; an amount is more than 0"),
+        ("bucket,tokens\na,many\n", "line 2, tokens: 'many' is no number"),
+        ("bucket,tokens\na,1\na,2\n", "line 3: a was there already"),
+        ("bucket,tokens\na,1,2\n", "line 2: 3 cells, 2 columns"),
+    ],
+)
+def test_amounts_that_are_none_are_refused_with_their_line(tmp_path, text, told):
+    (tmp_path / "natural.csv").write_text(text)
+    with pytest.raises(InputError, match=rf"natural.csv.* ?{told}"):
+        read_amounts(tmp_path / "natural.csv")
+
+
+def test_a_predictor_goes_with_a_strategy_that_takes_one():
+    found = fit_tables(drawn(), predictor="quadratic", candidate_count=1000)
+    assert found.strategy == "climb"
+    assert found.predictor.startswith("quadratic")
+    with pytest.raises(SettingsError, match=r"the strategy 'olmix' takes no predictor; climb, .*; leave 'stack' out"):
+        fit_tables(drawn(), strategy="olmix", predictor="stack")
+
+
 def test_noise_is_told_as_noise():
     runs = drawn()
     noise = Runs(runs.keys, runs.buckets, runs.weights, {"x": np.random.default_rng(7).standard_normal(40)})
@@ -138,3 +166,104 @@ def test_the_published_olmix_tables_are_read_and_fitted(shared):
     found = fit_tables(runs, candidate_count=4000)
     assert found.validation.spearman > 0.9
     assert found.predicted < min(found.others.values())
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The command
+
+
+@pytest.fixture
+def fit(monkeypatch, capsys):
+    """Runs `sirdar mix fit` in this process: (exit code, standard output, standard error)."""
+    monkeypatch.setattr("mixer.table_fit.CANDIDATES", 2000)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sirdar", "mix", "fit", *map(str, arguments)])
+        code = 0
+        try:
+            command.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+def tables(folder, runs: Runs):
+    for path, data in zip(files(folder), written(runs), strict=True):
+        path.write_bytes(data)
+    return folder / "ratios.csv", folder / "metrics.csv"
+
+
+def test_the_command_tells_mixture_prediction_and_its_worth(fit, tmp_path):
+    paths = tables(tmp_path, drawn())
+    code, out, err = fit(*paths, "--objective", "x")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("a  ")
+    shares = [float(line.split()[1]) for line in lines[:4]]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(100, abs=0.03)
+    assert "40 runs, x: best measured" in out
+    assert "by chance" in lines[-1]
+    _, out, _ = fit(*paths, "--objective", "x", "--json")
+    told = json.loads(out)
+    assert sum(told["mixture"].values()) == pytest.approx(1)
+    assert told["objective"] == ["x"]
+    assert told["cross_validation"]["better_than_chance"]
+
+
+def test_the_command_warns_where_nothing_is_known(fit, tmp_path):
+    runs = drawn()
+    noise = Runs(runs.keys, runs.buckets, runs.weights, {"x": np.random.default_rng(7).standard_normal(40)})
+    paths = tables(tmp_path, noise)
+    for more in ((), ("--json",)):
+        code, out, err = fit(*paths, *more)
+        assert code == 0
+        assert "warning: The predictor ranks runs no better than chance" in " ".join(err.split())
+        assert not more or json.loads(out)["cross_validation"]["better_than_chance"] is False
+    assert "predicts nothing" in fit(*paths, "--strategy", "uniform")[2]
+
+
+def test_natural_amounts_and_scores_reach_the_fit(fit, tmp_path):
+    paths = tables(tmp_path, drawn())
+    (tmp_path / "natural.csv").write_text("bucket,tokens\na,1\nb,1\nc,1\nd,97\n")
+    options = ("--strategy", "natural", "--natural", tmp_path / "natural.csv", "--json")
+    assert json.loads(fit(*paths, *options)[1])["mixture"]["d"] == pytest.approx(0.97)
+    low, high = (json.loads(fit(*paths, "--json", *more)[1]) for more in ((), ("--higher-is-better",)))
+    assert low["best_measured"] < high["best_measured"]
+    assert low["mixture"] != high["mixture"]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "options", "told"),
+    [
+        (RATIOS.replace("0.25", "-0.25"), (), "ratios.csv, line 2, web: -0.25 is no weight"),
+        (RATIOS, (), "2 runs have a number"),
+        (THREE, ("--strategy", "best"), "no strategy is called 'best'; there are: auto"),
+        (RATIOS, ("--objective", "z"), "no metric is called z; there are: arc, hellaswag"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_an_exit_code(fit, tmp_path, ratios, options, told):
+    code, out, err = fit(*files(tmp_path, ratios), "--objective", "arc", *options)
+    assert (code, out) == (1, "")
+    assert told in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_the_command_reads_the_published_regmix_tables(fit, shared, tmp_path):
+    folder = shared / "tables" / "regmix"
+    paths = []
+    for name in ("mixture", "pile_loss"):  # 64 of 512 runs: what a search has
+        lines = (folder / f"train_{name}_1m.csv").read_text().splitlines(keepends=True)
+        paths.append(tmp_path / f"{name}.csv")
+        paths[-1].write_text("".join(lines[:65]))
+    code, out, _ = fit(*paths, "--objective", "metric/the_pile_pile_cc_val_loss", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["runs"] == 64
+    assert told["cross_validation"]["better_than_chance"]
+    assert max(told["mixture"], key=told["mixture"].get) == "train_the_pile_pile_cc"

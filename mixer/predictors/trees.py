@@ -70,7 +70,7 @@ class LightGBM:
 
     The recipe never fits fewer than 64 runs. Under 50 (four fifths of that, so that cross-validating its first
     round refits trees) `Kriging` takes over, and `note` of what is fitted says so: leaves of 5 are too coarse, and
-    stopping on the one to four runs held out is a coin toss. `infra/benchmarks/predictors.py` has the figures.
+    stopping on the one to four runs held out is a coin toss. `infra/benchmarks/mixer/bench_predictors.py` measures it.
     With `settings=REGMIX` the trees are RegMix's, which are one constant below some 40 runs.
     """
 

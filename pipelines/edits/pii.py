@@ -64,10 +64,9 @@ def _span(text: bytes, kind: int, start: int, end: int) -> Span | None:
     if kind == _IPV6:
         found = public_ipv6(text, start, end)
         return found and Span(start, found[0], _ipv6(found[1]), IP)
-    if kind == _NORTH_AMERICAN:
-        found_one = is_north_american(text, start, end)
-        return Span(start, end, _phone(text[start:end]), PHONE) if found_one else None
-    bounds = number_span(text, start, end)
+    bounds = number_span(text, start, end) if kind == _PHONE else None
+    if not bounds and is_north_american(text, start, end):
+        bounds = start, end
     return bounds and Span(*bounds, _phone(text[slice(*bounds)]), PHONE)
 
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.quality.scan import NEWLINE, break_width, is_known, is_one_of, is_three, num_chars, stripped
-from pipelines.text.vocabulary import I64, Bytes, utf8
+from pipelines.text.spellings import I64, Bytes
+from pipelines.text.vocabulary import utf8
 from pipelines.text.words import TERMINAL_MARKS
 
 SHORT_LINE_CHARS = 30  # FineWeb's; a longer line is none of its short lines
