@@ -230,7 +230,7 @@ def test_steps_run_apart_and_in_order(finished, tmp_path):
 # ---------------------------------------------------------------------------------------------------------
 # Strategies and predictors by name
 
-SMALL = {"rounds": (12, 4, 2), "tokens": 1000, "candidates": 400}
+SMALL = {"rounds": (12, 4), "tokens": 1000, "candidates": 400}
 TASKS = ("narrow/search",)
 
 
@@ -248,8 +248,8 @@ def test_every_strategy_is_killed_and_resumed_to_the_same_journal(name, tmp_path
     report = json.loads((tmp_path / "whole" / "report.json").read_text())
     own = report["strategy"]
     assert own == ("bayes" if name == "auto" else name)
-    assert report["cost"][own]["num_runs"] == (1 if name in choice.RULES else 18)
-    assert [fit["round"] for fit in report["rounds"]] == [1, 2, 3]
+    assert report["cost"][own]["num_runs"] == (1 if name in choice.RULES else 16)
+    assert [fit["round"] for fit in report["rounds"]] == [1, 2]
     assert ("predictor" in report["rounds"][0]) == (name not in (*choice.RULES, "random"))
 
 
@@ -257,11 +257,11 @@ def test_every_strategy_is_killed_and_resumed_to_the_same_journal(name, tmp_path
 def test_what_has_one_round_takes_the_start_sampler_in_order(name, tmp_path):
     settings, trainer = Search(**SMALL, strategy=name), PlantedTrainer()
     search(tmp_path, trainer, settings)
-    rounds = [pq.read_table(tmp_path / "candidates" / f"round-{number}.parquet") for number in (1, 2, 3)]
+    rounds = [pq.read_table(tmp_path / "candidates" / f"round-{number}.parquet") for number in (1, 2)]
     proposed = np.concatenate([table["weights"].to_pylist() for table in rounds])
-    assert np.array_equal(proposed, candidates.start(steps(tmp_path, settings).space, 18, seed=settings.seed))
+    assert np.array_equal(proposed, candidates.start(steps(tmp_path, settings).space, 16, seed=settings.seed))
     # Random search has the same draws, so that it costs nothing beside them.
-    assert len(trainer.trained) == 18 + 4
+    assert len(trainer.trained) == 16 + 4
 
 
 def test_names_in_the_settings_are_those_there_are(finished):

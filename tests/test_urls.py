@@ -179,8 +179,11 @@ def test_a_list_of_another_encoding_or_format_is_refused(tmp_path: Path, kind: s
 def test_the_first_entry_after_a_byte_order_mark_counts(tmp_path: Path) -> None:
     path = tmp_path / "hosts.txt"
     path.write_bytes("\ufeff0.0.0.0 first.example\r\n0.0.0.0 second.example\r\n".encode())
+    words = tmp_path / "words.txt"
+    words.write_bytes("\ufefffirst\nsecond\n".encode())
     urls = pa.array(["http://first.example/", "http://second.example/"])
-    assert url_reasons(urls, load(Urls(domains=(str(path),)))).null_count == 0
+    for settings in (Urls(domains=(str(path),)), Urls(hard_words=(str(words),))):
+        assert url_reasons(urls, load(settings)).null_count == 0
 
 
 def test_many_entries_cost_eight_bytes_each(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from bench import timed
 
-from pipelines.duplicates.minhash import SCHEMES, signatures
+from pipelines.duplicates.minhash import signatures
+from pipelines.duplicates.schemes import SCHEMES
 
 WARM_UP = 20
 
