@@ -9,7 +9,7 @@ from pipelines.errors import SettingsError, StoreError
 from pipelines.settings import Search
 from pipelines.store import Recipe, Stage
 
-VERSIONS = {"search": 1, "mixture": 1, "comparison": 1, "dataset": 1}
+VERSIONS = {"search": 2, "mixture": 1, "comparison": 1, "dataset": 2}
 COMMANDS = {"mixture": "mix mixture", "comparison": "mix comparison"}  # those not named like their stage
 
 
