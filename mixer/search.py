@@ -16,9 +16,9 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,8 +39,19 @@ from mixer.trial import Schedule, Trial
 from pipelines.errors import StoreError, TrialError
 from pipelines.settings import Proxy, Search
 
-# Predictors multiply small matrices: one thread is three times as fast as two, and gives the same bits on any machine.
-one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def one_thread(work: Callable[P, R]) -> Callable[P, R]:
+    """Matrices of one thread: predictors' are small, where two take three times as long and differ in bits."""
+
+    @wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with threadpool_limits(1, "blas"):
+            return work(*args, **kwargs)
+
+    return run
 
 
 @dataclass(frozen=True, slots=True)
