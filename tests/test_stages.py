@@ -283,7 +283,7 @@ def test_a_changed_threshold_recomputes_verdicts_but_neither_signals_nor_embeddi
     for name in ("documents", "edits", "signals", "signatures", "embeddings"):
         assert _of(corpus, name).label == _of(copied, name).label
     assert _of(corpus, "verdicts").manifest() is None
-    reports = {(one.stage, one.crawl): one for one in made_corpus.run_corpus(corpus, until="embeddings")}
+    reports = {(one.stage, one.crawl): one for one in made_corpus.run_corpus(corpus, until="signatures")}
     for name in ("documents", "edits", "signals", "signatures", "embeddings"):
         assert reports[name, "crawl-1"].reused == reports[name, "crawl-1"].parts > 0, name
     assert reports["verdicts", "crawl-1"].reused == 0

@@ -145,7 +145,7 @@ def test_an_interrupt_does_not_wait_for_the_units_that_run(tmp_path: Path) -> No
     with subprocess.Popen(_command(script), env=_environment(), text=True, **QUIET) as parent:  # type: ignore[call-overload]
         children = [int(parent.stdout.readline()) for _ in range(2)]
         os.kill(parent.pid, signal.SIGINT)
-        parent.wait(timeout=5)
+        parent.wait(timeout=30)  # the units would take 120 s
         assert not any(map(_alive, children))
 
 
