@@ -21,7 +21,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from mixer import draw, journal, place, result, shuffle, stages
+from mixer import draw, journal, place, result, searches, shuffle, stages, trainers
 from mixer import lineage as mixing
 from mixer.command import mix
 from mixer.evaluate import evaluate, windows
@@ -82,7 +82,7 @@ def copied(corpus: Corpus, folder: Path, *, keep: tuple[str, ...] = ()) -> Corpu
 
 def searched(corpus: Corpus, trainer, monkeypatch, *, until: str = "mixture") -> None:
     """The rounds and what comes after, with a trainer that costs nothing."""
-    monkeypatch.setattr(stages, "_trainer", lambda corpus, split: trainer)
+    monkeypatch.setattr(stages, "trainer_of", lambda corpus, split: trainer)
     for step, arguments in planned(corpus):
         if step.module == "mixer.stages":
             step.run(corpus, *arguments)
@@ -157,7 +157,7 @@ def test_a_killed_training_process_costs_nothing(built, tmp_path, monkeypatch):
     killed = []
 
     def kill_one(*_) -> None:
-        (trainer,) = stages._TRAINERS.values()
+        (trainer,) = trainers._TRAINERS.values()
         if not killed:
             killed.append(trainer._workers[0]._process.pid)
             os.kill(killed[0], signal.SIGKILL)
@@ -166,7 +166,7 @@ def test_a_killed_training_process_costs_nothing(built, tmp_path, monkeypatch):
     try:
         report = stages.run_round(corpus, 1)
     finally:
-        stages.close_trainers()
+        trainers.close_trainers()
     assert killed
     assert report.counts["trials"] == 4
     assert report.counts["failed"] == 0
@@ -177,7 +177,7 @@ def test_a_killed_training_process_costs_nothing(built, tmp_path, monkeypatch):
 
 def test_counts_are_of_the_round_and_what_was_there_is_reused(unbroken, tmp_path, monkeypatch):
     corpus = copied(unbroken, tmp_path, keep=("search",))
-    monkeypatch.setattr(stages, "_trainer", lambda corpus, split: Planted(0))  # killed if it is asked for anything
+    monkeypatch.setattr(stages, "trainer_of", lambda corpus, split: Planted(0))  # killed if it is asked for anything
     second = stages.run_round(corpus, 2)
     assert (second.parts, second.reused, second.counts["trials"]) == (2, 2, 2)
     entries = journal.read(folder_of(corpus, mixing.search) / "journal.jsonl")
@@ -191,7 +191,7 @@ def test_counts_are_of_the_round_and_what_was_there_is_reused(unbroken, tmp_path
 def test_failed_trials_are_journalled_and_counted(built, tmp_path, monkeypatch):
     corpus = made_corpus.changed(copied(built, tmp_path), "search.max_failed=0.3")
     failing = Planted(fails=lambda trial: trial.round == 1 and trial.index == 2)
-    monkeypatch.setattr(stages, "_trainer", lambda corpus, split: failing)
+    monkeypatch.setattr(stages, "trainer_of", lambda corpus, split: failing)
     report = stages.run_round(corpus, 1)
     assert (report.counts["trials"], report.counts["failed"]) == (4, 1)
     assert stages.run_predictor(corpus, 1).counts["runs"] == 3
@@ -209,7 +209,7 @@ def test_too_many_failures_stop_a_round_and_running_again_trains_them_again(buil
 
 def test_the_mixture_without_a_search_trains_nothing(built, tmp_path, monkeypatch):
     corpus = copied(built, tmp_path)
-    monkeypatch.setattr(stages, "_trainer", lambda corpus, split: Planted(0))
+    monkeypatch.setattr(stages, "trainer_of", lambda corpus, split: Planted(0))
     with pytest.raises(StoreError, match="sirdar mix search"):
         stages.run_mixture(corpus)
     with pytest.raises(StoreError, match="sirdar mix mixture"):
@@ -225,7 +225,7 @@ def test_the_mixture_without_a_search_trains_nothing(built, tmp_path, monkeypatc
 )
 def test_an_unknown_mixture_ends_the_comparison_before_it_trains(change, told, unbroken, tmp_path, monkeypatch):
     corpus = made_corpus.changed(copied(unbroken, tmp_path, keep=("search", "mixture")), change)
-    monkeypatch.setattr(stages, "_trainer", lambda corpus, split: Planted(0))
+    monkeypatch.setattr(stages, "trainer_of", lambda corpus, split: Planted(0))
     with pytest.raises(SettingsError, match=told):
         stages.run_comparison(corpus)
 
@@ -238,7 +238,7 @@ def test_a_dataset_larger_than_the_crawls_is_refused_before_training(built, tmp_
 
 def test_a_target_outside_all_clusters_is_refused_before_training(built, tmp_path, monkeypatch):
     corpus = copied(built, tmp_path)
-    monkeypatch.setattr(stages, "read_evaluations", lambda corpus: (None, {"stars": [0, 0, 0, 0]}))
+    monkeypatch.setattr(searches, "read_evaluations", lambda corpus: (None, {"stars": [0, 0, 0, 0]}))
     with pytest.raises(SettingsError, match="target 'stars'"):
         searched(corpus, Planted(0), monkeypatch)
 
@@ -246,14 +246,14 @@ def test_a_target_outside_all_clusters_is_refused_before_training(built, tmp_pat
 def test_one_trainer_serves_one_workspace_and_one_split(built, tmp_path):
     other = copied(built, tmp_path)  # the same content at another place
     try:
-        ours = stages._trainer(built, "search")
-        assert stages._trainer(built, "search") is ours
-        theirs = stages._trainer(other, "search")
+        ours = trainers.trainer_of(built, "search")
+        assert trainers.trainer_of(built, "search") is ours
+        theirs = trainers.trainer_of(other, "search")
         assert theirs is not ours
         assert all(str(other.workspace.root) in pool.path for pool in theirs._assignment.pools)
-        assert stages._trainer(other, "final") is not theirs
+        assert trainers.trainer_of(other, "final") is not theirs
     finally:
-        stages.close_trainers()
+        trainers.close_trainers()
 
 
 def test_settings_of_the_end_alone_do_not_start_another_search(built):
@@ -510,7 +510,7 @@ def test_the_exported_model_gives_our_losses_on_the_targets(built):
     pools = [pool.tokens(bucket, "train") for bucket in range(pool.num_buckets)]
     model = train_model(trial, pools=pools, vocabulary=pool.vocabulary)
     twin = to_transformers(model).eval()
-    targets = {name: one for name, one in stages._evaluations(built, "final").items() if not one.groups}
+    targets = {name: one for name, one in trainers._evaluations(built, "final").items() if not one.groups}
     assert "final/stars" in targets
     assert len(targets) > 1
     ours = evaluate(model, targets)
@@ -561,7 +561,7 @@ def test_a_search_of_another_strategy_has_another_folder_and_the_first_ones_stay
 
 
 def test_strategies_see_the_search_half_of_the_target_alone(unbroken):
-    made = stages._search(unbroken, folder_of(unbroken, mixing.search))
+    made = searches.search_of(unbroken, folder_of(unbroken, mixing.search))
     assert made.tasks == (f"search/{mixing.objective_target(unbroken)}",)
 
 

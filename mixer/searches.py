@@ -1,0 +1,111 @@
+"""The search of a corpus in its folder: made from the settings, checked before hours are spent, watched.
+
+A search lives in one folder (journal, candidates, fits); everything in it resumes by running again.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mixer import journal
+from mixer import lineage as mixing
+from mixer.place import JOURNAL, Place, working
+from mixer.runs import Progress, loss_on, measured
+from mixer.search import MixtureSearch
+from mixer.trainers import SEARCH, loss_name
+from pipelines.corpus import Corpus, Report
+from pipelines.digest import digest_of
+from pipelines.errors import SettingsError
+from pipelines.fitting import read_clusters
+from pipelines.pooling import open_pool, read_evaluations
+
+Watch = Callable[[Progress], None]
+
+
+def search_of(corpus: Corpus, folder: Path) -> MixtureSearch:
+    target = mixing.objective_target(corpus)
+    _, shares = read_evaluations(corpus)
+    counts = tuple(open_pool(corpus).num_tokens["train"].tolist())
+    settings = mixing.search_settings(corpus)
+    _check_searchable(corpus, counts, shares[target])
+    return MixtureSearch(
+        folder=folder,
+        token_counts=counts,
+        nearest=tuple(float(count) for count in shares[target]),
+        proxy=corpus.settings.proxy,
+        settings=settings,
+        data=f"{mixing.data_digest(corpus)}-{SEARCH}",
+        objective=loss_on(loss_name(SEARCH, target)),
+        budget_tokens=corpus.settings.dataset.tokens,
+        tasks=(loss_name(SEARCH, target),),
+    )
+
+
+def _check_searchable(corpus: Corpus, counts: Sequence[int], nearest: Sequence[int]) -> None:
+    """SettingsError for what would otherwise end the search only after hours of training."""
+    target, settings = mixing.objective_target(corpus), corpus.settings
+    empty = [number for number, count in enumerate(counts) if not count]
+    if empty:
+        names = read_clusters(corpus)[0]["name"].to_pylist()
+        raise SettingsError(
+            f"no training tokens in {', '.join(names[number] for number in empty)}: too small a cluster;"
+            " lower clusters.k (or raise clusters.distance), or lower tokens.validation"
+        )
+    if not any(nearest):
+        raise SettingsError(
+            f"no document of target {target!r} (its search half) falls into any cluster that was kept;"
+            " lower clusters.min_score, or take a target that the crawl is about"
+        )
+    most = mixing.search_settings(corpus).max_epochs * sum(counts)
+    if settings.dataset.tokens > most:
+        raise SettingsError(
+            f"dataset.tokens = {settings.dataset.tokens:,}, but the crawls hold {sum(counts):,} training tokens,"
+            f" which dataset.max_epochs = {settings.dataset.max_epochs:g} and search.max_epochs ="
+            f" {settings.search.max_epochs:g} make {most:,.0f} at most; lower dataset.tokens, or raise them"
+        )
+
+
+def trained(
+    corpus: Corpus,
+    name: str,
+    rounds: set[int],
+    total: int,
+    train: Callable[[MixtureSearch, Watch], None],
+) -> Report:
+    """Run `train` in the search's folder; what is told is of the trials of `rounds`, `total` of them."""
+    started = time.monotonic()
+    stage = mixing.search(corpus)
+    with stage.lease(), working(stage) as place:
+        search = search_of(corpus, place.folder)
+        done = len(_losses(search, rounds))
+        train(search, watching(corpus, name, place, total, done))
+        losses = _losses(search, rounds)
+    finite = [loss for loss in losses.values() if math.isfinite(loss)]
+    counts: dict[str, Any] = {"trials": len(losses), "failed": len(losses) - len(finite)}
+    if finite:
+        counts["best_loss"] = min(finite)
+    # Trials finish in any order, and one mixture may be a trial of two rounds: sorted keys say what was trained.
+    told = {"rows": 0, "content": digest_of(sorted(losses))[:32], "counts": counts}
+    return corpus.report(stage, told, started, parts=len(losses), todo=len(losses) - done, name=name)
+
+
+def _losses(search: MixtureSearch, rounds: set[int]) -> dict[str, float]:
+    """Key -> loss of the journal's trials of these rounds; NaN: failed."""
+    entries = (entry for entry in journal.read(search.journal) if entry.trial.round in rounds)
+    return {entry.result.key: measured(entry.result, search.objective) for entry in entries}
+
+
+def num_done(place: Place) -> int:
+    return len(journal.read(place.folder / JOURNAL))
+
+
+def watching(corpus: Corpus, name: str, place: Place, total: int, done: int) -> Watch:
+    corpus.progress.begin(name, corpus.settings.search.name, total=total, done=done)
+
+    def watch(progress: Progress) -> None:
+        corpus.progress.advance(1, 0)
+        place.keep()
+
+    return watch
