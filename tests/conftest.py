@@ -74,3 +74,14 @@ def built(crawl_files: Path, encoder: Path, tmp_path_factory: pytest.TempPathFac
     )
     build(corpus)
     return corpus
+
+
+@pytest.fixture(scope="session")
+def unbroken(built: "Corpus", tmp_path_factory: pytest.TempPathFactory) -> "Corpus":
+    """`built` with its search, mixture and comparison again, from a trainer that answers at once; read only."""
+    from made_searches import Planted, copied, searched
+
+    with pytest.MonkeyPatch.context() as patch:
+        corpus = copied(built, tmp_path_factory.mktemp("unbroken"))
+        searched(corpus, Planted(), patch, until="comparison")
+    return corpus
