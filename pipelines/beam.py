@@ -1,9 +1,9 @@
 """The engine: maps over parts and group-bys over batches, as Beam pipelines. The only file that imports Beam.
 
 Documents never travel through a PCollection one by one: the elements of a map are part names, those of a
-group-by NumPy or Arrow batches. Locally Beam runs in process and hands each part to a pool of spawned
-processes, because Beam's own `multi_processing` mode waits for ever when a worker is killed and splits
-work statically. On any other runner the DoFn calls the function itself.
+group-by NumPy or Arrow batches. Locally Beam runs in process, and maps go to a pool of processes without it
+(pipelines/engine.py), because Beam's own `multi_processing` mode waits for ever when a worker is killed and
+splits work statically. On any other runner the DoFn calls the function itself.
 """
 
 import logging
@@ -21,18 +21,16 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # noqa: E
 logging.disable(logging.NOTSET)
 
 from pipelines import settings  # noqa: E402
-from pipelines.workers import Pool, shared_pool  # noqa: E402
 
-# DoFns are pickled even in process. What cannot be (a pool, a callback) waits here, and so do failures: Beam
-# would bury them under its own frames and lose their type.
+# DoFns are pickled even in process. What need not be waits here, and so do failures: Beam would bury them under
+# its own frames and lose their type.
 _LOCAL: dict[str, "_Local"] = {}
 
 
 @dataclass(frozen=True)
 class _Local:
-    first: Callable[..., Any]  # of a map: the task; of a group-by: emit
-    then: Callable[..., Any]  # of a map: done; of a group-by: reduce
-    pool: Pool | None = None
+    emit: Callable[..., Any]
+    reduce: Callable[..., Any]
     failures: list[BaseException] = field(default_factory=list)
 
 
@@ -49,27 +47,10 @@ def _held(local: _Local) -> Iterator[str]:
         raise local.failures[0]
 
 
-def run_map(
-    task: Callable[[str], Any],
-    items: Sequence[str],
-    engine: settings.Engine,
-    done: Callable[[str, Any], None] = lambda item, result: None,
-) -> None:
-    """Call `task(item)` for every item; `done(item, result)` as they finish, where the runner is local."""
-    if not items:
-        return
-    if engine.runner != "local":
-        with beam.Pipeline(engine.runner, options=_options(engine)) as pipeline:
-            pipeline | beam.Create(list(items)) | beam.Reshuffle() | beam.Map(task)
-        return
-    if engine.workers == 1:  # nothing to hand out: a pipeline would cost its set-up, .15 s a stage, and no more
-        shared_pool(1).run(task, items, done)
-        return
-    with (
-        _held(_Local(task, done, shared_pool(engine.workers))) as key,
-        beam.Pipeline(runner=FnApiRunner(), options=_options(engine)) as pipeline,
-    ):
-        pipeline | beam.Create(list(items)) | beam.ParDo(_HandToPool(key))
+def map_on_runner(task: Callable[[str], Any], items: Sequence[str], engine: settings.Engine) -> None:
+    """Call `task(item)` for every item on the settings' runner; a local map is `pipelines.engine.run_map`'s."""
+    with beam.Pipeline(engine.runner, options=_options(engine)) as pipeline:
+        pipeline | beam.Create(list(items)) | beam.Reshuffle() | beam.Map(task)
 
 
 def run_group_by(
@@ -105,7 +86,7 @@ class _Emit(beam.DoFn):  # type: ignore[misc]
         if local.failures:
             return
         try:
-            yield from local.first(item)
+            yield from local.emit(item)
         except (Exception, KeyboardInterrupt) as error:
             local.failures.append(error)
 
@@ -119,30 +100,8 @@ class _Reduce(beam.DoFn):  # type: ignore[misc]
         if local.failures:  # nothing may be written of a group that is not whole
             return
         try:
-            local.then(group[0], list(group[1]))
+            local.reduce(group[0], list(group[1]))
         except (Exception, KeyboardInterrupt) as error:
-            local.failures.append(error)
-
-
-class _HandToPool(beam.DoFn):  # type: ignore[misc]
-    """Collects a bundle's parts and lets the local pool do them; the bundle ends when all are done."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-
-    def start_bundle(self) -> None:
-        self.items: list[str] = []
-
-    def process(self, item: str) -> Iterator[None]:
-        self.items.append(item)
-        return iter(())
-
-    def finish_bundle(self) -> None:
-        local = _LOCAL[self.key]
-        try:
-            assert local.pool is not None
-            local.pool.run(local.first, self.items, local.then)
-        except BaseException as error:
             local.failures.append(error)
 
 

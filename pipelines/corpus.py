@@ -14,6 +14,7 @@ import tomli_w
 
 from pipelines import configuration
 from pipelines.crawls import Crawl, registered
+from pipelines.engine import run_map
 from pipelines.errors import InputError, SettingsError, SirdarError
 from pipelines.settings import Settings
 from pipelines.store import Stage, Workspace
@@ -111,10 +112,7 @@ class Corpus:
         return self.report(stage, manifest, started, parts=len(parts), todo=len(todo), peak_bytes=peak[0])
 
     def map(self, work: Callable[[str], Any], items: Sequence[str], landed: Callable[[str, Any], None]) -> None:
-        if items:
-            from pipelines.beam import run_map  # Beam takes seconds to import
-
-            run_map(work, items, self.settings.engine, landed)
+        run_map(work, items, self.settings.engine, landed)
 
     def report(
         self,

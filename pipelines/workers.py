@@ -2,7 +2,7 @@
 
 A killed worker costs its unit of work one more try; a unit that kills its worker again and again is run
 alone, and named when it does so once more. Children poll their parent's pid: the kernel's parent-death
-signal fires when the *thread* that started the child ends, and Beam's threads do.
+signal fires when the *thread* that started the child ends, which need not be the main one.
 """
 
 import atexit

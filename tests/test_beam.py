@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from pipelines import lineage
-from pipelines.beam import run_group_by, run_map
+from pipelines.beam import run_group_by
 from pipelines.corpus import Corpus
+from pipelines.engine import run_map
 from pipelines.errors import InputError, SettingsError
 from pipelines.settings import Engine
 

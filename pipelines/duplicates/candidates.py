@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipelines.duplicates.sources import ROW_BITS, U64, Source, places
+from pipelines.engine import run_map
 from pipelines.records import ID_WORDS
 from pipelines.settings import Engine
 
@@ -78,8 +79,6 @@ def buckets(
 
     128-bit columns (id, content_hash) meet by all their bits. Rows that `exclude` named do not take part.
     """
-    from pipelines.beam import run_map  # Beam takes seconds to import
-
     folder = scratch / columns[0]
     folder.mkdir()
     bits = range_bits(sum(source.num_rows for source in sources), engine)

@@ -37,6 +37,7 @@ from pipelines.duplicates.sources import (
     places,
     sources_of,
 )
+from pipelines.engine import run_map
 from pipelines.records import ID, ID_WORDS
 from pipelines.store import aligned
 
@@ -202,8 +203,6 @@ def _read(
     corpus: Corpus, sources: tuple[Source, ...], rows: U64, compared: U64, scratch: Path
 ) -> tuple[Ids, verify.Sets]:
     """Ids of `rows`, and the shingle sets of `compared`, in a file; both ascend."""
-    from pipelines.beam import run_map  # Beam takes seconds to import
-
     wanted = np.unique(ordinals(rows)).tolist()
     for ordinal in wanted:
         bounds = np.array([ordinal << ROW_BITS, (ordinal + 1) << ROW_BITS], np.uint64)

@@ -36,6 +36,7 @@ from pipelines.duplicates.occurrences import ROW_BITS, UNIT, Found, cuts, later
 from pipelines.duplicates.units import sizes, units
 from pipelines.edits.composing import composed
 from pipelines.edits.spans import EDITS, edited, no_edits, reasons
+from pipelines.engine import run_map
 from pipelines.records import ID, ID_WORDS
 from pipelines.settings import Repeats
 from pipelines.store import aligned
@@ -185,7 +186,7 @@ class _Search:
 
     def _meet(self, scratch: Path, first_own: int) -> None:
         """Cut every part into units, and let those of equal hashes meet."""
-        from pipelines.beam import run_group_by, run_map  # Beam takes seconds to import
+        from pipelines.beam import run_group_by  # Beam takes seconds to import
 
         engine = self.corpus.settings.engine
         items = [str(ordinal) for ordinal in range(len(self.parts))]

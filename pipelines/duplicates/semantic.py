@@ -31,6 +31,7 @@ from pipelines import lineage
 from pipelines.columns import Inputs, dropping, kept_rows
 from pipelines.corpus import Corpus, Report
 from pipelines.duplicates.sources import ROW_BITS, U64, places
+from pipelines.engine import run_map
 from pipelines.records import ID, ID_WORDS
 from pipelines.store import Stage, aligned
 
@@ -137,8 +138,6 @@ class _Search:
     @cached_property
     def found(self) -> Found:
         """Worked out only when a part is missing."""
-        from pipelines.beam import run_map  # Beam takes seconds to import
-
         settings, engine = self.corpus.settings.semantic, self.corpus.settings.engine
         rows, keepers, similarities = [np.empty(0, np.uint64)], [np.empty(0, ID_WORDS)], [np.empty(0, np.float32)]
         if settings.threshold > 0:
