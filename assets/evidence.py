@@ -16,10 +16,11 @@ def trials(corpus: Corpus, number: int) -> list[dict[str, Any]]:
 
     from mixer import journal
     from mixer import lineage as mixing
+    from mixer.trainers import SEARCH, objective_loss
 
     stage = mixing.search(corpus)
     folder = stage.workspace.local(*stage.steps)
-    measured = f"search/{mixing.objective_target(corpus)}"
+    measured = objective_loss(corpus, SEARCH)
     # By weights: a mixture that an earlier round trained already has its line there.
     finished = {entry.trial.schedule.weights: entry.result for entry in journal.read(folder / "journal.jsonl")}
     rows = []

@@ -1,15 +1,17 @@
 """What the mixer's stages depend on, as pipelines/lineage.py says it for the corpus half."""
 
+from pathlib import Path
 from typing import Any
 
 from pipelines import lineage, takedown
 from pipelines.corpus import Corpus
-from pipelines.digest import versions
+from pipelines.digest import digest_of, file_digest, versions
 from pipelines.errors import SettingsError, StoreError
 from pipelines.settings import Search
 from pipelines.store import Recipe, Stage
 
 VERSIONS = {"search": 2, "mixture": 1, "comparison": 1, "dataset": 2}
+OWN = ("trainer", "evaluator")  # settings of the search that are a user's own programs
 COMMANDS = {"mixture": "mix mixture", "comparison": "mix comparison"}  # those not named like their stage
 
 
@@ -20,11 +22,12 @@ def search(corpus: Corpus) -> Stage:
     chosen = search_settings(corpus)
     asked = {
         "search": {
-            **chosen.model_dump(mode="json", exclude={*apart, "strategy", "predictor"}),
+            **chosen.model_dump(mode="json", exclude={*apart, "strategy", "predictor", *OWN}),
             **chosen.chosen(),
         },
+        **own_programs(corpus),
         "proxy": settings.proxy.model_dump(mode="json"),
-        "objective": objective_target(corpus),
+        "objective": objective(corpus),
         "budget_tokens": settings.dataset.tokens,
     }
     inputs = {"pools": _content(lineage.pools(corpus)), "evaluations": _content(lineage.evaluations(corpus))}
@@ -52,6 +55,7 @@ def comparison(corpus: Corpus) -> Stage:
     settings = {
         **corpus.settings.search.model_dump(mode="json", include=asked),
         "proxy": corpus.settings.proxy.model_dump(mode="json"),
+        **own_programs(corpus),
     }
     inputs = {
         "mixture": _content(mixture(corpus)),
@@ -77,7 +81,20 @@ def dataset(corpus: Corpus) -> Stage:
 
 def data_digest(corpus: Corpus) -> str:
     """Of what proxies are trained and measured on: part of a trial's key."""
-    return f"{_content(lineage.pools(corpus))}-{_content(lineage.evaluations(corpus))}"
+    own = own_programs(corpus)
+    digests = [digest_of(own)[:32]] if own else []
+    return "-".join([_content(lineage.pools(corpus)), _content(lineage.evaluations(corpus)), *digests])
+
+
+def own_programs(corpus: Corpus) -> dict[str, str]:
+    """Digests of the user's own trainer and evaluator: words as they are, files among them by their content."""
+    commands = {name: getattr(corpus.settings.search, name) for name in OWN}
+    return {name: digest_of([_word(word) for word in command]) for name, command in commands.items() if command}
+
+
+def _word(word: str) -> str:
+    path = Path(word)
+    return file_digest(path) if path.is_file() else word
 
 
 def objective_target(corpus: Corpus) -> str:
@@ -87,7 +104,13 @@ def objective_target(corpus: Corpus) -> str:
             "no target: the search needs held-out documents to serve; name some, "
             "--target NAME=FILE.jsonl (fields id, text and maybe group)"
         )
-    return corpus.settings.search.objective or corpus.settings.targets[0].name
+    asked, names = corpus.settings.search.objective, [target.name for target in corpus.settings.targets]
+    return asked if asked in names else names[0]
+
+
+def objective(corpus: Corpus) -> str:
+    """What the search minimises: a target's name, or that of a loss of the user's own program."""
+    return corpus.settings.search.objective or objective_target(corpus)
 
 
 def _content(stage: Stage) -> str:

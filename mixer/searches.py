@@ -14,7 +14,7 @@ from mixer import lineage as mixing
 from mixer.place import JOURNAL, Place, working
 from mixer.runs import Progress, loss_on, measured
 from mixer.search import MixtureSearch
-from mixer.trainers import SEARCH, loss_name
+from mixer.trainers import SEARCH, objective_loss
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
 from pipelines.errors import SettingsError
@@ -37,9 +37,9 @@ def search_of(corpus: Corpus, folder: Path) -> MixtureSearch:
         proxy=corpus.settings.proxy,
         settings=settings,
         data=f"{mixing.data_digest(corpus)}-{SEARCH}",
-        objective=loss_on(loss_name(SEARCH, target)),
+        objective=loss_on(objective_loss(corpus, SEARCH)),
         budget_tokens=corpus.settings.dataset.tokens,
-        tasks=(loss_name(SEARCH, target),),
+        tasks=(objective_loss(corpus, SEARCH),),
     )
 
 

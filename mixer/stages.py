@@ -15,7 +15,7 @@ from mixer.runs import loss_on
 from mixer.search import MixtureSearch, Recommendation
 from mixer.searches import Watch, num_done, search_of, trained, watching
 from mixer.tables import Runs
-from mixer.trainers import FINAL, SEARCH, close_trainers, loss_name, trainer_of
+from mixer.trainers import FINAL, SEARCH, close_trainers, objective_loss, trainer_of
 from mixer.trial import Schedule
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
@@ -92,7 +92,7 @@ def run_comparison(corpus: Corpus) -> Report:
                 settings=corpus.settings.search,
                 data=f"{mixing.data_digest(corpus)}-{FINAL}",
                 trainer=trainer_of(corpus, FINAL),
-                objective=loss_on(loss_name(FINAL, found["objective"])),
+                objective=loss_on(objective_loss(corpus, FINAL)),
                 progress=watching(
                     corpus, "comparison", place, len(schedules) * corpus.settings.search.final_seeds, num_done(place)
                 ),
@@ -151,7 +151,7 @@ def _mixture(corpus: Corpus, found: Recommendation) -> dict[str, Any]:
     table, _ = read_clusters(corpus)
     told = found.to_json()
     return {
-        "objective": mixing.objective_target(corpus),
+        "objective": mixing.objective(corpus),
         "schedule": told["schedule"],
         "weights": list(found.schedule.weights),
         "predicted": told["predicted"],

@@ -22,7 +22,8 @@ import torch
 from mixer.data import MAX_TOKENS, Evaluation, Tokens, batches, num_steps
 from mixer.evaluate import evaluate
 from mixer.model import Llama
-from mixer.trial import Result, Trial
+from mixer.trial import Loss, Result, Trial
+from mixer.worker import Evaluator
 from pipelines.errors import TrialError
 from pipelines.settings import Proxy
 
@@ -42,8 +43,9 @@ def train(
     checkpoint: Path | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     max_tokens: int = MAX_TOKENS,
+    evaluator: Evaluator | None = None,
 ) -> Result:
-    """Train the trial's proxy and measure it; `max_tokens` of each evaluation.
+    """Train the trial's proxy and measure it; `max_tokens` of each evaluation, and by `evaluator` as it likes.
 
     `tokens` and `seconds` of the result are those of training alone, before a kill included. TrialError where
     the loss stops being a number, or the pools cannot serve the schedule.
@@ -53,6 +55,8 @@ def train(
         losses = evaluate(run.model, evaluations, max_tokens=max_tokens)
     if not all(math.isfinite(loss.nats) for loss in losses.values()):
         raise _diverged(trial, run.step)
+    if evaluator is not None:
+        losses = _joined(losses, evaluator(trial, run.model))
     _forget(checkpoint)
     num_tokens = run.step * trial.proxy.batch * trial.proxy.sequence
     return Result(key=trial.key, losses=losses, tokens=num_tokens, seconds=run.seconds)
@@ -166,6 +170,12 @@ def _deterministic(device: str) -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict)
+
+
+def _joined(ours: Mapping[str, Loss], theirs: Mapping[str, Loss]) -> dict[str, Loss]:
+    if taken := sorted(ours.keys() & theirs.keys()):
+        raise TrialError(f"the evaluator gives a loss {taken[0]!r}, which the trainer gives too; give it another name")
+    return {**ours, **theirs}
 
 
 def _diverged(trial: Trial, step: int) -> TrialError:

@@ -1,18 +1,14 @@
 """Many trainings: a trainer takes trials and hands over each result as it finishes, in any order.
 
 On a CPU one process a core, one thread and one trial each: batching proxies brings nothing there. On CUDA one
-process, trials in sequence. A user's own trainer is a command that reads a trial and writes a result. What
-becomes of a trial never depends on which process trained it, or on how many there are.
+process, trials in sequence. A user's own trainer is a command (mixer/external.py). What becomes of a trial never
+depends on which process trained it, or on how many there are.
 """
 
-import json
 import os
 import subprocess
-import tempfile
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from multiprocessing import Pipe
 from multiprocessing import connection as pipes
 from pathlib import Path
@@ -20,8 +16,8 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from mixer.data import MAX_TOKENS, Evaluation, Tokens
-from mixer.trial import Loss, Result, Trial
-from mixer.worker import READY, THREADS, Assignment, command_line
+from mixer.trial import Result, Trial
+from mixer.worker import READY, THREADS, Assignment, Evaluator, command_line
 from pipelines.errors import SirdarError, WorkerError
 
 OnResult = Callable[[Result], None]
@@ -44,8 +40,9 @@ class ProcessTrainer:
     """Trains in child processes, which stay alive between calls: use it as a context manager.
 
     `workers` 0: one per core, on CUDA always one. With a folder `checkpoints`, trainings of over a minute
-    continue where they were killed. A child that is killed costs its trial one more try, then the trial is a
-    failed result; any error of this program but a trial's own is raised. Children end when this process does.
+    continue where they were killed. An `evaluator` measures each trained proxy too. A child that is killed costs
+    its trial one more try, then the trial is a failed result; any error of this program but a trial's own is
+    raised. Children end when this process does.
     """
 
     def __init__(
@@ -58,10 +55,11 @@ class ProcessTrainer:
         device: str = "auto",
         checkpoints: Path | None = None,
         max_tokens: int = MAX_TOKENS,
+        evaluator: Evaluator | None = None,
     ) -> None:
         device = resolved_device(device)
-        self.num_workers = 1 if device.startswith("cuda") else workers or _num_cores()
-        self._assignment = Assignment.of(pools, evaluations, vocabulary, device, checkpoints, max_tokens)
+        self.num_workers = 1 if device.startswith("cuda") else workers or num_cores()
+        self._assignment = Assignment.of(pools, evaluations, vocabulary, device, checkpoints, max_tokens, evaluator)
         self._workers: list[_Worker] = []
         self._num_stillborn = 0
 
@@ -130,57 +128,6 @@ class ProcessTrainer:
                 on_result(failed(trial, f"its process ended with {_told(code)}, {TRIES} times (out of memory?)"))
 
 
-class CommandTrainer:
-    """Trains by a user's command, run once a trial with the path of a JSON file as its last argument.
-
-    The file, which also is the command's standard input, holds the trial (`Trial.to_json`), its `key`, and
-    `context`, e.g. where the token pools lie. The last line of its standard output is a JSON object with
-    `losses`: {name: {"nats": x, "bits_per_byte": y}}, and maybe `tokens`, `seconds`, `error`. A command that
-    exits with another code than 0 is a failed result, its reason the last line of standard error.
-    """
-
-    def __init__(self, command: Sequence[str], *, context: Mapping[str, str] | None = None, workers: int = 1) -> None:
-        self.command, self.context, self.num_workers = tuple(command), dict(context or {}), workers
-
-    def train(self, trials: Sequence[Trial], on_result: OnResult) -> None:
-        running: set[subprocess.Popen[str]] = set()
-        executor = ThreadPoolExecutor(self.num_workers)
-        try:
-            pending = {executor.submit(self._trained, trial, running) for trial in trials}
-            while pending:
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    on_result(future.result())
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)
-            for process in tuple(running):
-                process.kill()
-            executor.shutdown()
-
-    def _trained(self, trial: Trial, running: set[subprocess.Popen[str]]) -> Result:
-        text = json.dumps({"key": trial.key, **trial.to_json(), "context": self.context})
-        started = time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix="sirdar-trial-") as folder:
-            path = Path(folder) / "trial.json"
-            path.write_text(text, encoding="utf-8")
-            try:
-                process = subprocess.Popen(
-                    [*self.command, str(path)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-            except OSError as error:
-                return failed(trial, f"{self.command[0]} cannot be run: {error.strerror}")
-            running.add(process)
-            out, said = process.communicate(text)
-            running.discard(process)
-        if process.returncode:
-            return failed(trial, f"{self.command[0]} ended with {_told(process.returncode)}: {_last_line(said)}")
-        return _read(trial, _last_line(out), time.perf_counter() - started)
-
-
 def failed(trial: Trial, error: str) -> Result:
     return Result(key=trial.key, losses={}, tokens=0, seconds=0.0, error=error)
 
@@ -246,31 +193,10 @@ def _heard(workers: Sequence[_Worker]) -> list[_Worker]:
     return [worker for worker in workers if id(worker.connection) in audible]
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _told(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "(it printed nothing)")
-
-
-def _read(trial: Trial, line: str, seconds: float) -> Result:
-    """A command's answer as a result; a failed one where it makes no sense."""
-    try:
-        answer = json.loads(line)
-        losses = {str(name): Loss.from_json(loss) for name, loss in answer.get("losses", {}).items()}
-        key = str(answer.get("key", trial.key))
-        tokens = int(answer.get("tokens", trial.schedule.tokens))
-        result = Result(key, losses, tokens, float(answer.get("seconds", seconds)), str(answer.get("error", "")))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        return failed(trial, f"the command's last line is no result ({error!r}): {line[:200]}")
-    if key != trial.key:
-        return failed(trial, f"the command answered for trial {key}, not {trial.key}")
-    if not losses and not result.error:
-        return failed(trial, f"the command's last line has no losses: {line[:200]}")
-    return result

@@ -10,21 +10,25 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mixer.data import Evaluation, TokenFile, Tokens, by_name, opened
-from mixer.trial import Result, Trial
+from mixer.trial import Loss, Result, Trial
 from pipelines.errors import SirdarError, TrialError
+
+if TYPE_CHECKING:
+    from mixer.model import Llama
 
 POLL_SECONDS = 0.5
 READY = "ready"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Packed = tuple[TokenFile | Tokens, int, tuple[Any, ...]]  # an evaluation, its groups packed alike
+Evaluator = Callable[[Trial, "Llama"], Mapping[str, Loss]]  # further losses of a trained proxy; it is pickled
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Assignment:
     device: str
     checkpoints: Path | None
     max_tokens: int
+    evaluator: Evaluator | None = None
 
     @classmethod
     def of(
@@ -47,10 +52,11 @@ class Assignment:
         device: str,
         checkpoints: Path | None,
         max_tokens: int,
+        evaluator: Evaluator | None = None,
     ) -> "Assignment":
         named = tuple(by_name(pool) for pool in pools)
         packed = {name: _packed(evaluation) for name, evaluation in evaluations.items()}
-        return cls(named, packed, vocabulary, device, checkpoints, max_tokens)
+        return cls(named, packed, vocabulary, device, checkpoints, max_tokens, evaluator)
 
 
 def command_line(descriptor: int) -> list[str]:
@@ -94,6 +100,7 @@ def _outcome(
             device=assignment.device,
             checkpoint=folder / f"{trial.key}.pt" if folder else None,
             max_tokens=assignment.max_tokens,
+            evaluator=assignment.evaluator,
         )
     except TrialError as error:
         return Result(key=trial.key, losses={}, tokens=0, seconds=0.0, error=str(error))

@@ -258,7 +258,7 @@ class Search(Section):
     """Which mixture: proxies, strategy, predictor, candidates."""
 
     name: str = Field("climb", pattern=r"^[a-z0-9_-]+$", description="its folder in the workspace")
-    objective: str = Field("", description="the target to serve; empty: the first one")
+    objective: str = Field("", description="the target, or loss of one's own program, served; empty: the first target")
     strategy: str = Field("climb", description="how mixtures are searched: climb, regmix, bayes, olmix ...; or `auto`")
     predictor: str = Field(
         "", description="kriging, lightgbm, stack ..., for a strategy that takes one; empty: its own"
@@ -275,6 +275,8 @@ class Search(Section):
         ("natural", "uniform", "nearest", "entropy", "random"), description="what the found mixture is held against"
     )
     max_failed: float = Field(0.2, ge=0, le=1, description="a round with more failed trials stops")
+    trainer: tuple[str, ...] = Field((), description="one's own trainer, as the words of a command; empty: ours")
+    evaluator: tuple[str, ...] = Field((), description="a command that measures each of our proxies; empty: none")
 
     # Those of mixer/strategies/choice.py and mixer/predictors/choice.py: a name that is none would else be told after
     # hours, where the search begins.
@@ -296,6 +298,10 @@ class Search(Section):
                 " only how many of them each cluster holds; `nearest` takes those"
             )
         _must_be_one("strategy", self.strategy, self.STRATEGIES)
+        if self.trainer and self.evaluator:
+            raise ValueError(
+                "search.evaluator measures our trainer's proxies, and search.trainer is another; measure in that one"
+            )
         if self.predictor:
             _must_be_one("predictor", self.predictor, self.PREDICTORS)
             if self.strategy not in self.WITH_PREDICTOR:
@@ -368,6 +374,7 @@ class Settings(Section):
         names = [target.name for target in self.targets]
         if len(set(names)) < len(names):
             raise ValueError(f"two targets share a name: {', '.join(names)}")
-        if names and self.search.objective and self.search.objective not in names:
+        own = self.search.trainer or self.search.evaluator  # which may give losses of any name
+        if names and self.search.objective and self.search.objective not in names and not own:
             raise ValueError(f"search.objective = {self.search.objective!r} is none of the targets: {', '.join(names)}")
         return self

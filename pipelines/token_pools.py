@@ -79,11 +79,15 @@ class Pool:
                     )
         return pool
 
+    def path(self, bucket: int, split: str) -> Path:
+        """The file of a bucket's split."""
+        return self.folder / _file_name(bucket, split)
+
     def tokens(self, bucket: int, split: str) -> npt.NDArray[np.unsignedinteger]:
         """The ids of a bucket's split, memory-mapped and read-only."""
         if not self.num_tokens[split][bucket]:
             return np.zeros(0, dtype=self.dtype)  # an empty file cannot be mapped
-        return np.memmap(self.folder / _file_name(bucket, split), dtype=self.dtype, mode="r")
+        return np.memmap(self.path(bucket, split), dtype=self.dtype, mode="r")
 
 
 def validation_rows(ids: pa.FixedSizeBinaryArray, share: float) -> npt.NDArray[np.bool_]:

@@ -1,5 +1,4 @@
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 
 import mixer.trainer as trainer_module
 from mixer.data import Evaluation
-from mixer.trainer import CommandTrainer, ProcessTrainer, Trainer
+from mixer.trainer import ProcessTrainer, Trainer
 from mixer.trial import Result, Schedule, Trial
 from pipelines.errors import InputError, SirdarError, WorkerError
 from pipelines.settings import Proxy
@@ -241,58 +240,6 @@ def test_each_trial_has_a_checkpoint_of_its_own(monkeypatch: pytest.MonkeyPatch,
     for which in (trial(1), trial(2)):
         _outcome(which, Assignment.of(POOLS, {}, VOCABULARY, "cpu", tmp_path, 100), POOLS, {})
     assert asked == [tmp_path / f"{trial(1).key}.pt", tmp_path / f"{trial(2).key}.pt"]
-
-
-# ---------------------------------------------------------------------------------------------------------
-# A user's command
-
-
-def command(tmp_path: Path, body: str) -> list[str]:
-    path = tmp_path / "their_trainer.py"
-    path.write_text(f"import json, sys\ntrial = json.load(open(sys.argv[1]))\n{body}\n")
-    return [sys.executable, "-S", str(path)]
-
-
-def test_command_reads_a_trial_and_writes_a_result(tmp_path: Path) -> None:
-    body = """
-assert json.load(sys.stdin) == trial
-weights = trial["schedule"]["phases"][0]["weights"]
-print("some progress")
-losses = {trial["context"]["name"]: {"nats": weights[0], "bits_per_byte": trial["proxy"]["width"]}}
-print(json.dumps({"key": trial["key"], "losses": losses, "tokens": 7}))
-"""
-    trainer = CommandTrainer(command(tmp_path, body), context={"name": "theirs"}, workers=2)
-    trials = [trial(index, weights=(index / 4, 1 - index / 4)) for index in range(5)]
-    results = collect(trainer, trials)
-    for index, which in enumerate(trials):
-        assert results[which.key].losses["theirs"].nats == index / 4
-        assert results[which.key].losses["theirs"].bits_per_byte == 16
-        assert results[which.key].tokens == 7
-        assert results[which.key].seconds > 0
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ("sys.exit('first\\nno GPU today\\n')", "exit code 1: no GPU today"),
-        ("print('not json')", "no result .*: not json"),
-        ("print('{}')", "no losses"),
-        ("print(json.dumps({'losses': {'x': {'nats': 1}}}))", "bits_per_byte"),
-        ("print(json.dumps({'key': 'other', 'losses': {}}))", "answered for trial other"),
-        ("print(json.dumps({'error': 'diverged'}))", "^diverged$"),
-        ("pass", "printed nothing"),
-        ("import os; os.kill(os.getpid(), 9)", "signal 9"),
-    ],
-)
-def test_command_that_fails_is_a_failed_result(tmp_path: Path, body: str, message: str) -> None:
-    [result] = collect(CommandTrainer(command(tmp_path, body)), [trial(1)]).values()
-    assert result.failed
-    assert re.search(message, result.error)
-
-
-def test_command_that_is_not_there() -> None:
-    [result] = collect(CommandTrainer(["/nowhere/trainer"]), [trial(1)]).values()
-    assert "/nowhere/trainer cannot be run: No such file" in result.error
 
 
 def test_loading_a_trainer_loads_no_torch() -> None:
