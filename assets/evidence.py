@@ -1,5 +1,6 @@
 """What the mixer's stages left that is worth showing: trials of a round, the mixture, the final comparison."""
 
+import math
 from typing import Any
 
 from pipelines.corpus import Corpus
@@ -14,23 +15,23 @@ def trials(corpus: Corpus, number: int) -> list[dict[str, Any]]:
     """A round's candidates with what was predicted before it and measured in it, best first; null: not there."""
     import pyarrow.parquet as pq
 
-    from mixer import journal
+    from mixer import journal, objectives
     from mixer import lineage as mixing
-    from mixer.trainers import SEARCH, objective_loss
+    from mixer.runs import measured
 
     stage = mixing.search(corpus)
     folder = stage.workspace.local(*stage.steps)
-    measured = objective_loss(corpus, SEARCH)
+    objective = objectives.objective_of(corpus, objectives.SEARCH)
     # By weights: a mixture that an earlier round trained already has its line there.
     finished = {entry.trial.schedule.weights: entry.result for entry in journal.read(folder / "journal.jsonl")}
     rows = []
     for row in pq.read_table(folder / "candidates" / f"round-{number}.parquet").to_pylist():
         result = finished.get(tuple(row["weights"]))
-        loss = result.losses.get(measured) if result and not result.failed else None
+        loss = measured(result, objective) if result else math.nan
         rows.append(
             {
                 "index": row["index"],
-                "loss": loss.nats if loss else None,
+                "loss": loss if math.isfinite(loss) else None,
                 "predicted": row["predicted"],
                 "spread": row["spread"],
                 "seconds": result.seconds if result else None,

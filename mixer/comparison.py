@@ -55,26 +55,28 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Losses of every mixture by seed (NaN: failed), in nats of the objective, and a verdict on each other one."""
+    """Losses of every mixture by seed (NaN: failed), in `unit`, and a verdict on each other one."""
 
     losses: dict[str, tuple[float, ...]]
     seeds: tuple[int, ...]
     tokens: int
     noise: Noise
     verdicts: tuple[Verdict, ...]
+    unit: str = "nats"
 
     @property
     def text(self) -> str:
         """A line for each verdict, and what their intervals mean."""
         lines = [verdict.text for verdict in self.verdicts]
         if self.noise.degrees:
-            lines.append(f"(intervals hold together at 95 %; one run varies by {self.noise.std:.4f} nats)")
+            lines.append(f"(intervals hold together at 95 %; one run varies by {self.noise.std:.4f} {self.unit})")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "tokens": self.tokens,
             "seeds": list(self.seeds),
+            **({"unit": self.unit} if self.unit != "nats" else {}),
             "noise": {"std": _finite(self.noise.std), "degrees": self.noise.degrees},
             "mixtures": {name: _summary(losses) for name, losses in self.losses.items()},
             "verdicts": [
@@ -129,12 +131,14 @@ def compare(
     )
     known = results(read(journal))
     losses = {name: tuple(measured(known[trials[name, seed].key], objective) for seed in seeds) for name in mixtures}
-    found = judged(losses, seeds=seeds, tokens=tokens)
+    found = judged(losses, seeds=seeds, tokens=tokens, unit=objective.unit)
     write_whole(folder / "comparison.json", json.dumps(found.to_json(), indent=1, allow_nan=False).encode() + b"\n")
     return found
 
 
-def judged(losses: Mapping[str, Sequence[float]], *, seeds: Sequence[int], tokens: int) -> Comparison:
+def judged(
+    losses: Mapping[str, Sequence[float]], *, seeds: Sequence[int], tokens: int, unit: str = "nats"
+) -> Comparison:
     """The first mixture against each of the others."""
     if len(losses) < 2:
         raise SettingsError(f"{len(losses)} mixtures: a comparison needs the one found and at least one other")
@@ -143,9 +147,10 @@ def judged(losses: Mapping[str, Sequence[float]], *, seeds: Sequence[int], token
     noise = noise_of(list(dict.fromkeys(tuple(row) for row in losses.values())))
     confidence = 1 - (1 - CONFIDENCE) / len(others)
     verdicts = tuple(
-        verdict(losses[name], losses[other], noise, name=name, other=other, confidence=confidence) for other in others
+        verdict(losses[name], losses[other], noise, name=name, other=other, confidence=confidence, unit=unit)
+        for other in others
     )
-    return Comparison({key: tuple(row) for key, row in losses.items()}, tuple(seeds), tokens, noise, verdicts)
+    return Comparison({key: tuple(row) for key, row in losses.items()}, tuple(seeds), tokens, noise, verdicts, unit)
 
 
 def noise_of(losses: Sequence[Sequence[float]]) -> Noise:
@@ -169,6 +174,7 @@ def verdict(
     name: str,
     other: str,
     confidence: float = CONFIDENCE,
+    unit: str = "nats",
 ) -> Verdict:
     """Judge paired losses, (seeds,) each, by the noise of one run or, where it is larger, of their own differences.
 
@@ -188,9 +194,9 @@ def verdict(
     low, high = mean - margin, mean + margin
     outcome: Outcome = "beats" if low > 0 else "worse" if high < 0 else "no difference shown"
     said = {
-        "beats": f"{name} beats {other} by {mean:.4f} nats",
-        "worse": f"{name} is worse than {other} by {-mean:.4f} nats",
-        "no difference shown": f"{name} against {other}: no difference shown ({mean:+.4f} nats in its favour)",
+        "beats": f"{name} beats {other} by {mean:.4f} {unit}",
+        "worse": f"{name} is worse than {other} by {-mean:.4f} {unit}",
+        "no difference shown": f"{name} against {other}: no difference shown ({mean:+.4f} {unit} in its favour)",
     }
     text = f"{said[outcome]}; interval {low:+.4f} to {high:+.4f}, {num} paired seeds"
     return Verdict(name, other, outcome, mean, error, (low, high), num, text)

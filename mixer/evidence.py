@@ -14,6 +14,7 @@ import numpy as np
 from mixer.candidates import Floats
 from mixer.prediction import Fitted
 from mixer.predictors.validation import Rows, cross_validated, rank_correlation
+from mixer.runs import Objective, measured
 from mixer.strategy import History
 from mixer.trial import Result, Trial
 from pipelines.errors import TrialError
@@ -30,6 +31,13 @@ class Outcome:
     loss: float
     predicted: float
     spread: float
+    values: Mapping[str, float]  # of each of its losses, in the objective's metrics
+
+
+def outcome(trial: Trial, result: Result, objective: Objective, predicted: float, spread: float) -> Outcome:
+    """A finished trial as the objective reads it."""
+    values = {name: objective.value(name, loss) for name, loss in result.losses.items()}
+    return Outcome(trial, result, measured(result, objective), predicted, spread, values)
 
 
 def history(outcomes: Sequence[Outcome], num_buckets: int) -> History:
@@ -39,12 +47,12 @@ def history(outcomes: Sequence[Outcome], num_buckets: int) -> History:
         if outcomes:
             raise TrialError(f"all {len(outcomes)} trials failed, the first: {outcomes[0].result.error}")
         return History.empty(num_buckets)
-    names = set.intersection(*(set(outcome.result.losses) for outcome in kept))
+    names = set.intersection(*(set(outcome.values) for outcome in kept))
     return History(
         weights=np.array([outcome.trial.schedule.weights for outcome in kept]),
         losses=np.array([outcome.loss for outcome in kept]),
         rounds=np.array([outcome.trial.round for outcome in kept]),
-        tasks={name: np.array([outcome.result.losses[name].nats for outcome in kept]) for name in sorted(names)},
+        tasks={name: np.array([outcome.values[name] for outcome in kept]) for name in sorted(names)},
     )
 
 
@@ -96,8 +104,10 @@ def of_search(
     others: Mapping[str, Sequence[float]],
     parts: Mapping[str, Sequence[Outcome]],
     fits: Sequence[Mapping[str, Any]],
+    unit: str = "nats",
 ) -> dict[str, Any]:
-    """The report of a finished search. `parts`: the outcomes of the strategy, of the rules, of random search."""
+    """The report of a finished search. `parts`: the outcomes of the strategy, of the rules, of random search;
+    `unit`: of the losses."""
     everything = [outcome for outcomes in parts.values() for outcome in outcomes]
     ranked = sorted(
         (outcome for outcome in everything if math.isfinite(outcome.loss)), key=lambda outcome: outcome.loss
@@ -105,7 +115,7 @@ def of_search(
     rules = {outcome.trial.name: outcome.loss for outcome in parts.get("rules", ())}
     return {
         "recommended": recommended,
-        "remark": _remark(recommended, rules),
+        "remark": _remark(recommended, rules, unit),
         "others": {
             name: {"weights": list(weights), "measured": finite(rules.get(name, math.nan))}
             for name, weights in others.items()
@@ -158,13 +168,13 @@ def _cost(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def _remark(recommended: Mapping[str, Any], rules: Mapping[str, float]) -> str:
+def _remark(recommended: Mapping[str, Any], rules: Mapping[str, float], unit: str) -> str:
     measured = {name: loss for name, loss in rules.items() if math.isfinite(loss)}
     predicted, spread = recommended["predicted"], recommended["spread"]
     if not measured or predicted is None:
         return "No rule was trained beside the search, or it predicts nothing: see the final comparison."
     name, loss = min(measured.items(), key=lambda item: item[1])
-    numbers = f"predicted {predicted:.4f} +- {spread or 0:.4f} nats, {name} measured {loss:.4f} (one seed)"
+    numbers = f"predicted {predicted:.4f} +- {spread or 0:.4f} {unit}, {name} measured {loss:.4f} (one seed)"
     if predicted + (spread or 0) < loss:
         return f"On proxies the mixture found is ahead of the best rule: {numbers}. The final comparison decides."
     return f"On proxies the mixture found is not shown to beat the best rule: {numbers}."

@@ -9,7 +9,7 @@ from importlib import import_module
 from itertools import groupby
 from typing import Any
 
-from mixer.lineage import objective_target
+from mixer.lineage import asked
 from pipelines import lineage
 from pipelines.corpus import Corpus, Report
 
@@ -76,5 +76,5 @@ def planned(corpus: Corpus) -> Iterator[tuple[Step, tuple[Any, ...]]]:
 
 def build(corpus: Corpus) -> list[Report]:
     """Run the whole job, or what is missing of it; one that could not end for want of a target does not begin."""
-    objective_target(corpus)
+    asked(corpus.settings)
     return [step.run(corpus, *arguments) for step, arguments in planned(corpus)]

@@ -7,7 +7,7 @@ from pipelines import lineage, takedown
 from pipelines.corpus import Corpus
 from pipelines.digest import digest_of, file_digest, versions
 from pipelines.errors import SettingsError, StoreError
-from pipelines.settings import Search
+from pipelines.settings import Search, Settings
 from pipelines.store import Recipe, Stage
 
 VERSIONS = {"search": 2, "mixture": 1, "comparison": 1, "dataset": 2}
@@ -17,8 +17,10 @@ COMMANDS = {"mixture": "mix mixture", "comparison": "mix comparison"}  # those n
 
 def search(corpus: Corpus) -> Stage:
     """Folder of one search: candidates, journal, fits. Its trials follow from pools, targets, proxy and settings."""
+    from mixer import objectives  # which imports Polars, and the command's help this module
+
     settings = corpus.settings
-    apart = {"final_seeds", "final_tokens", "final_mixtures", "max_failed", "name", "objective"}
+    apart = {"final_seeds", "final_tokens", "final_mixtures", "max_failed", "name", "objective", "objectives", "metric"}
     chosen = search_settings(corpus)
     asked = {
         "search": {
@@ -27,7 +29,7 @@ def search(corpus: Corpus) -> Stage:
         },
         **own_programs(corpus),
         "proxy": settings.proxy.model_dump(mode="json"),
-        "objective": objective(corpus),
+        "objective": objectives.described(objectives.served(corpus)),
         "budget_tokens": settings.dataset.tokens,
     }
     inputs = {"pools": _content(lineage.pools(corpus)), "evaluations": _content(lineage.evaluations(corpus))}
@@ -97,20 +99,16 @@ def _word(word: str) -> str:
     return file_digest(path) if path.is_file() else word
 
 
-def objective_target(corpus: Corpus) -> str:
-    """The name of the target that the search serves."""
-    if not corpus.settings.targets:
+def asked(settings: Settings) -> dict[str, float]:
+    """Name -> weight as the settings have it; SettingsError where there is nothing to serve."""
+    if settings.search.objectives:
+        return dict(settings.search.objectives)
+    if not settings.targets:
         raise SettingsError(
             "no target: the search needs held-out documents to serve; name some, "
             "--target NAME=FILE.jsonl (fields id, text and maybe group)"
         )
-    asked, names = corpus.settings.search.objective, [target.name for target in corpus.settings.targets]
-    return asked if asked in names else names[0]
-
-
-def objective(corpus: Corpus) -> str:
-    """What the search minimises: a target's name, or that of a loss of the user's own program."""
-    return corpus.settings.search.objective or objective_target(corpus)
+    return {settings.search.objective or settings.targets[0].name: 1.0}
 
 
 def _content(stage: Stage) -> str:

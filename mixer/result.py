@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from mixer import lineage as mixing
 from mixer.console import losses_table, mixture_table
-from mixer.stages import read_comparison, read_mixture
+from mixer.stages import metric_of, read_comparison, read_mixture
 from pipelines.corpus import Corpus
 
 SHOWN = ("natural", "uniform", "nearest")
@@ -29,8 +29,8 @@ def say(corpus: Corpus, console: Console) -> None:
         "found" if name == "search" else name: (_number(one["mean"]), _number(one["spread"]))
         for name, one in judged["mixtures"].items()
     }
-    seeds = len(judged["seeds"])
-    console.print(f"Final-split loss on {judged['target']}, nats per token, {seeds} paired seeds", highlight=False)
+    seeds, unit = len(judged["seeds"]), metric_of(judged)
+    console.print(f"Final-split loss on {judged['target']}, {unit}, {seeds} paired seeds", highlight=False)
     console.print(losses_table(losses))
     for verdict in judged["verdicts"]:
         console.print(f"  {verdict['text']}", highlight=False, markup=False, soft_wrap=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from mixer.journal import Entry, Journal
 from mixer.trainer import Trainer
-from mixer.trial import Result, Trial
+from mixer.trial import Loss, Result, Trial
 from pipelines.errors import SettingsError, TrialError
 
-Objective = Callable[[Result], float]  # of a successful result; lower is better
+UNITS = {"nats": "nats", "bits_per_byte": "bits per byte"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,56 @@ def no_progress(progress: Progress) -> None:
     """For callers that do not watch."""
 
 
-def loss_on(*names: str) -> Objective:
-    """Mean nats over the held-out texts of these names; SettingsError where a result lacks one."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What an objective weighs: a loss of the results by its name, and the metric that is read of it."""
 
-    def objective(result: Result) -> float:
-        missing = [name for name in names if name not in result.losses]
+    name: str
+    weight: float
+    metric: str = "nats"
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What a search minimises: the weighted mean of its parts, of a successful result."""
+
+    parts: tuple[Part, ...]
+
+    def __call__(self, result: Result) -> float:
+        """SettingsError where the result lacks a part."""
+        missing = [part.name for part in self.parts if part.name not in result.losses]
         if missing:
             known = ", ".join(result.losses)
             raise SettingsError(f"no loss named {', '.join(missing)} in the results; there are: {known}")
-        return math.fsum(result.losses[name].nats for name in names) / len(names)
+        values = [part.weight * self.value(part.name, result.losses[part.name]) for part in self.parts]
+        return math.fsum(values) / math.fsum(part.weight for part in self.parts)
 
-    return objective
+    def value(self, name: str, loss: Loss) -> float:
+        """A loss as this objective reads it; in nats where it is no part."""
+        metric = next((part.metric for part in self.parts if part.name == name), "nats")
+        return loss.value(metric)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(part.name for part in self.parts)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        return tuple(part.weight for part in self.parts)
+
+    @property
+    def metrics(self) -> frozenset[str]:
+        return frozenset(part.metric for part in self.parts)
+
+    @property
+    def unit(self) -> str:
+        """What its values are counted in, as a sentence says it."""
+        return UNITS[min(self.metrics)] if len(self.metrics) == 1 else "of the weighted mean"
+
+
+def loss_on(*names: str) -> Objective:
+    """Mean nats over the held-out texts of these names."""
+    return Objective(tuple(Part(name, 1.0) for name in names))
 
 
 def measured(result: Result, objective: Objective) -> float:

@@ -28,7 +28,7 @@ from mixer import candidates, evidence
 from mixer.candidates import Candidates, Floats, Space
 from mixer.journal import read, write_whole
 from mixer.predictors.choice import predictor
-from mixer.runs import Objective, Progress, measured, no_progress, results, train_trials
+from mixer.runs import Objective, Progress, no_progress, results, train_trials
 from mixer.strategies import rules
 from mixer.strategies.choice import strategy
 from mixer.strategies.random_search import RandomSearch
@@ -86,6 +86,7 @@ def run_search(
     progress: Callable[[Progress], None] = no_progress,
     budget_tokens: int = 0,
     tasks: Sequence[str] = (),
+    weights: Sequence[float] = (),
 ) -> Recommendation:
     """The whole search in `folder`, or what is left of it after a kill."""
     search = MixtureSearch(
@@ -98,6 +99,7 @@ def run_search(
         objective=objective,
         budget_tokens=budget_tokens,
         tasks=tuple(tasks),
+        weights=tuple(weights),
     )
     for number in search.rounds:
         search.propose_round(number)
@@ -113,8 +115,8 @@ class MixtureSearch:
     """One search and its steps: for each round propose, train, fit; rules and random; recommend.
 
     `nearest`: the target's own search documents per cluster. `data`: digest of token pools and targets.
-    `budget_tokens`: of the dataset, for the repetition caps; 0: what the clusters hold. `tasks`: the texts whose mean
-    is the objective, for strategies that predict each apart; none: the objective as one.
+    `budget_tokens`: of the dataset, for the repetition caps; 0: what the clusters hold. `tasks`: the evaluations
+    whose mean is the objective, by `weights`, for strategies that predict each apart; none: the objective as one.
     """
 
     folder: Path
@@ -126,6 +128,7 @@ class MixtureSearch:
     objective: Objective
     budget_tokens: int = 0
     tasks: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
 
     @property
     def rounds(self) -> range:
@@ -153,6 +156,7 @@ class MixtureSearch:
             seed=asked.seed,
             target=Target.of_counts(np.array(self.nearest)),
             tasks=self.tasks,
+            weights=self.weights,
             predictor=predictor(asked.predictor, asked.seed, self.token_counts, (asked.tokens,))
             if asked.predictor
             else None,
@@ -315,7 +319,7 @@ class MixtureSearch:
         if lacking:
             raise TrialError(f"{lacking} of {len(trials)} trials of round {number} are not trained yet; train it first")
         return [
-            evidence.Outcome(trial, known[trial.key], measured(known[trial.key], self.objective), said, spread)
+            evidence.outcome(trial, known[trial.key], self.objective, said, spread)
             for trial, said, spread in zip(trials, drawn.predicted, drawn.spread, strict=True)
         ]
 
@@ -349,6 +353,7 @@ class MixtureSearch:
             others={name: schedule.weights for name, schedule in found.others.items()},
             parts={**baselines, self.strategy.name: self._outcomes_up_to(self.rounds[-1])},
             fits=[json.loads(path.read_text()) for path in fits if path.exists()],
+            unit=self.objective.unit,
         )
         return {
             "strategy": self.strategy.name,

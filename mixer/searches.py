@@ -9,43 +9,43 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mixer import journal
+from mixer import journal, objectives
 from mixer import lineage as mixing
 from mixer.place import JOURNAL, Place, working
-from mixer.runs import Progress, loss_on, measured
+from mixer.runs import Progress, measured
 from mixer.search import MixtureSearch
-from mixer.trainers import SEARCH, objective_loss
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
 from pipelines.errors import SettingsError
 from pipelines.fitting import read_clusters
-from pipelines.pooling import open_pool, read_evaluations
+from pipelines.pooling import open_pool
 
 Watch = Callable[[Progress], None]
 
 
 def search_of(corpus: Corpus, folder: Path) -> MixtureSearch:
-    target = mixing.objective_target(corpus)
-    _, shares = read_evaluations(corpus)
+    objective = objectives.objective_of(corpus, objectives.SEARCH)
+    nearest = tuple(objectives.nearest(corpus).tolist())
     counts = tuple(open_pool(corpus).num_tokens["train"].tolist())
     settings = mixing.search_settings(corpus)
-    _check_searchable(corpus, counts, shares[target])
+    _check_searchable(corpus, counts, nearest)
     return MixtureSearch(
         folder=folder,
         token_counts=counts,
-        nearest=tuple(float(count) for count in shares[target]),
+        nearest=nearest,
         proxy=corpus.settings.proxy,
         settings=settings,
-        data=f"{mixing.data_digest(corpus)}-{SEARCH}",
-        objective=loss_on(objective_loss(corpus, SEARCH)),
+        data=f"{mixing.data_digest(corpus)}-{objectives.SEARCH}",
+        objective=objective,
         budget_tokens=corpus.settings.dataset.tokens,
-        tasks=(objective_loss(corpus, SEARCH),),
+        tasks=objective.names,
+        weights=objective.weights,
     )
 
 
-def _check_searchable(corpus: Corpus, counts: Sequence[int], nearest: Sequence[int]) -> None:
+def _check_searchable(corpus: Corpus, counts: Sequence[int], nearest: Sequence[float]) -> None:
     """SettingsError for what would otherwise end the search only after hours of training."""
-    target, settings = mixing.objective_target(corpus), corpus.settings
+    settings = corpus.settings
     empty = [number for number, count in enumerate(counts) if not count]
     if empty:
         names = read_clusters(corpus)[0]["name"].to_pylist()
@@ -54,8 +54,9 @@ def _check_searchable(corpus: Corpus, counts: Sequence[int], nearest: Sequence[i
             " lower clusters.k (or raise clusters.distance), or lower tokens.validation"
         )
     if not any(nearest):
+        names = ", ".join(map(repr, mixing.asked(settings)))
         raise SettingsError(
-            f"no document of target {target!r} (its search half) falls into any cluster that was kept;"
+            f"no document of target {names} (its search half) falls into any cluster that was kept;"
             " lower clusters.min_score, or take a target that the crawl is about"
         )
     most = mixing.search_settings(corpus).max_epochs * sum(counts)

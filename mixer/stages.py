@@ -4,24 +4,28 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mixer import lineage as mixing
+from mixer import objectives
 from mixer.comparison import compare
 from mixer.dataset import write_dataset
+from mixer.objectives import FINAL, SEARCH, objective_of
 from mixer.place import working
-from mixer.runs import loss_on
 from mixer.search import MixtureSearch, Recommendation
 from mixer.searches import Watch, num_done, search_of, trained, watching
 from mixer.tables import Runs
-from mixer.trainers import FINAL, SEARCH, close_trainers, objective_loss, trainer_of
+from mixer.trainers import close_trainers, trainer_of
 from mixer.trial import Schedule
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
 from pipelines.errors import SettingsError, StoreError
 from pipelines.fitting import read_clusters
 from pipelines.store import Stage
+
+METRICS = {"nats": "nats per token", "bits per byte": "bits per byte"}  # by the comparison's unit
 
 
 def run_round(corpus: Corpus, number: int) -> Report:
@@ -92,7 +96,7 @@ def run_comparison(corpus: Corpus) -> Report:
                 settings=corpus.settings.search,
                 data=f"{mixing.data_digest(corpus)}-{FINAL}",
                 trainer=trainer_of(corpus, FINAL),
-                objective=loss_on(objective_loss(corpus, FINAL)),
+                objective=objective_of(corpus, FINAL),
                 progress=watching(
                     corpus, "comparison", place, len(schedules) * corpus.settings.search.final_seeds, num_done(place)
                 ),
@@ -120,6 +124,11 @@ def read_comparison(corpus: Corpus) -> dict[str, Any]:
     return dict(corpus.workspace.read_json(*stage.steps, "result.json"))
 
 
+def metric_of(found: Mapping[str, Any]) -> str:
+    """What a comparison's losses are, in words."""
+    return METRICS.get(found.get("unit", "nats"), "weighted mean of the metrics")
+
+
 def search_table(corpus: Corpus) -> Runs:
     """The runs of a finished search as a table; TrialError where some of its rounds are not trained yet."""
     stage = mixing.search(corpus)
@@ -138,7 +147,7 @@ def _evidence(corpus: Corpus) -> dict[str, Any]:
     found = read_comparison(corpus)
     return {
         "target": found["target"],
-        "metric": "nats per token on the target's final split",
+        "metric": f"{metric_of(found)} on the target's final split",
         "tokens": found["tokens"],
         "seeds": found["seeds"],
         "mixtures": [{"name": name, **summary} for name, summary in found["mixtures"].items()],
@@ -151,7 +160,7 @@ def _mixture(corpus: Corpus, found: Recommendation) -> dict[str, Any]:
     table, _ = read_clusters(corpus)
     told = found.to_json()
     return {
-        "objective": mixing.objective(corpus),
+        **_objective(corpus),
         "schedule": told["schedule"],
         "weights": list(found.schedule.weights),
         "predicted": told["predicted"],
@@ -159,6 +168,15 @@ def _mixture(corpus: Corpus, found: Recommendation) -> dict[str, Any]:
         "others": {name: list(schedule.weights) for name, schedule in found.others.items()},
         "clusters": table["name"].to_pylist(),
     }
+
+
+def _objective(corpus: Corpus) -> dict[str, Any]:
+    """Of one target in nats its name; of anything else the parts too."""
+    objective = objectives.served(corpus)
+    found = {"objective": objectives.told(objective)}
+    if objectives.described(objective) == found["objective"]:
+        return found
+    return {**found, "parts": [asdict(part) for part in objective.parts]}
 
 
 def _compared(corpus: Corpus, found: Mapping[str, Any]) -> dict[str, Schedule]:

@@ -21,7 +21,8 @@ class History:
     """Successful trials as arrays, rows by (round, index); failed trials are not among them.
 
     weights (trials, buckets); losses (trials,), what the search minimises; rounds (trials,), from 1; tasks,
-    the loss in nats of every held-out text by name, (trials,) each, for strategies that predict tasks apart.
+    the loss of every evaluation by name, (trials,) each, in the objective's metrics, for strategies that predict
+    tasks apart.
     """
 
     weights: Floats
@@ -69,9 +70,9 @@ class Problem:
     """Everything a strategy is made from; all strategies of a comparison get the same one.
 
     start (rows, buckets): mixtures that first rounds take in order. pool (rows, buckets): mixtures that are ranked.
-    `tasks`: the held-out texts whose mean is the objective, for strategies that predict each apart; none: only the
-    objective itself. `predictor`: in the place of the strategy's own. `listed`: only rows of the pool may be
-    recommended, as where a table of finished runs stands for the training.
+    `tasks`: the evaluations whose mean is the objective, by `weights` (none: all alike), for strategies that predict
+    each apart; none: only the objective itself. `predictor`: in the place of the strategy's own. `listed`: only rows
+    of the pool may be recommended, as where a table of finished runs stands for the training.
     """
 
     space: Space
@@ -80,6 +81,7 @@ class Problem:
     seed: int = 42
     target: Target | None = None
     tasks: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
     predictor: Predictor | None = None
     listed: bool = False
 

@@ -5,20 +5,16 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from mixer import lineage as mixing
-from mixer.data import Evaluation
 from mixer.external import CommandEvaluator, CommandTrainer
 from mixer.handover import write_context
+from mixer.objectives import evaluations, objective_of, texts
 from mixer.place import mirror
 from mixer.trainer import ProcessTrainer, num_cores
 from pipelines.corpus import Corpus
 from pipelines.errors import SettingsError
 from pipelines.fitting import read_clusters, tokenizer_json
-from pipelines.pooling import open_pool, read_evaluations
-
-SEARCH, FINAL = "search", "final"  # the splits of a target; the search sees the first alone
+from pipelines.pooling import open_pool
 
 _TRAINERS: dict[tuple[str, ...], ProcessTrainer | CommandTrainer] = {}
 
@@ -43,31 +39,17 @@ def close_trainers() -> None:
     _TRAINERS.clear()
 
 
-def loss_name(split: str, target: str) -> str:
-    return f"{split}/{target}"
-
-
-def objective_loss(corpus: Corpus, split: str) -> str:
-    """The name of the loss that the search minimises; a loss of the user's own program has one name in both splits."""
-    name = mixing.objective(corpus)
-    return loss_name(split, name) if name in {target.name for target in corpus.settings.targets} else name
-
-
 # ---------------------------------------------------------------------------------------------------------
 
 
 def _ours(corpus: Corpus, split: str, folder: Path) -> ProcessTrainer:
     pool = open_pool(corpus)
-    evaluations = {name: _macro(groups) for name, groups in _targets(corpus, split).items()}
-    for bucket in range(pool.num_buckets):
-        tokens = pool.tokens(bucket, "validation")
-        evaluations[f"cluster/{bucket:03d}"] = Evaluation(tokens, int(pool.num_bytes["validation"][bucket]))
     command = corpus.settings.search.evaluator
     if command:
         _must_be_there(command, "evaluator")
     return ProcessTrainer(
         [pool.tokens(bucket, "train") for bucket in range(pool.num_buckets)],
-        evaluations,
+        evaluations(corpus, split),
         vocabulary=pool.vocabulary,
         workers=corpus.settings.engine.workers,
         device=corpus.settings.engine.device,
@@ -82,11 +64,11 @@ def _own(corpus: Corpus, split: str, folder: Path) -> CommandTrainer:
     context = write_context(
         folder / f"context-{split}",
         split=split,
-        objective=(objective_loss(corpus, split),),
+        objective=objective_of(corpus, split).names,
         pool=open_pool(corpus),
         names=read_clusters(corpus)[0]["name"].to_pylist(),
         tokenizer=tokenizer_json(corpus),
-        evaluations=_targets(corpus, split),
+        evaluations=texts(corpus, split),
     )
     return CommandTrainer(command, context=context, workers=corpus.settings.engine.workers or num_cores())
 
@@ -97,23 +79,3 @@ def _must_be_there(command: Sequence[str], setting: str) -> None:
             f"search.{setting} = {list(command)}: no program {command[0]!r} that can be run; give its path, and the"
             f' words of the command one by one, e.g. --set \'search.{setting}=["python3", "/path/to/it.py"]\''
         )
-
-
-def _targets(corpus: Corpus, split: str) -> dict[str, tuple[tuple[str, Evaluation], ...]]:
-    """The texts of every target's split, by group; one without groups has one, of no name."""
-    table, _ = read_evaluations(corpus)
-    found = {}
-    for target in corpus.settings.targets:
-        mine = table.filter(pc.and_(pc.equal(table["target"], target.name), pc.equal(table["split"], split)))
-        found[loss_name(split, target.name)] = tuple(
-            (group, Evaluation(tokens.values.to_numpy(), num_bytes.as_py()))
-            for group, tokens, num_bytes in zip(
-                mine["group"].to_pylist(), mine["tokens"], mine["num_bytes"], strict=True
-            )
-        )
-    return found
-
-
-def _macro(groups: Sequence[tuple[str, Evaluation]]) -> Evaluation:
-    evaluations = [evaluation for _, evaluation in groups]
-    return evaluations[0] if len(evaluations) == 1 else Evaluation.macro(evaluations)

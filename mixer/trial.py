@@ -140,6 +140,10 @@ class Loss:
     nats: float
     bits_per_byte: float
 
+    def value(self, metric: str) -> float:
+        """The loss by a metric's name, lower is better."""
+        return self.nats if metric == "nats" else self.bits_per_byte
+
     def to_json(self) -> dict[str, Any]:
         return {"nats": _number(self.nats), "bits_per_byte": _number(self.bits_per_byte)}
 

@@ -10,6 +10,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+CLUSTER = "cluster/"  # before the number or name of one, where an objective names it
+
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -259,6 +261,10 @@ class Search(Section):
 
     name: str = Field("climb", pattern=r"^[a-z0-9_-]+$", description="its folder in the workspace")
     objective: str = Field("", description="the target, or loss of one's own program, served; empty: the first target")
+    objectives: dict[str, float] = Field(
+        {}, description="weights of targets and clusters (`cluster/003`, `cluster/` and its name) instead of one target"
+    )
+    metric: Literal["nats", "bits_per_byte"] = Field("nats", description="of texts: per token, or per UTF-8 byte")
     strategy: str = Field("climb", description="how mixtures are searched: climb, regmix, bayes, olmix ...; or `auto`")
     predictor: str = Field(
         "", description="kriging, lightgbm, stack ..., for a strategy that takes one; empty: its own"
@@ -289,6 +295,17 @@ class Search(Section):
         "exposure",
     )
     WITH_PREDICTOR: ClassVar[tuple[str, ...]] = ("climb", "climb-paper", "climb-recipe", "regmix", "regmix-notebook")
+
+    @model_validator(mode="after")
+    def _objectives_have_weights(self) -> Self:
+        if self.objective and self.objectives:
+            raise ValueError(
+                f"search.objective = {self.objective!r} and search.objectives = {self.objectives}: give one of the two"
+            )
+        for name, weight in self.objectives.items():
+            if weight <= 0:
+                raise ValueError(f"search.objectives.{name} = {weight:g}: a weight is above 0; leave out what has none")
+        return self
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -377,4 +394,11 @@ class Settings(Section):
         own = self.search.trainer or self.search.evaluator  # which may give losses of any name
         if names and self.search.objective and self.search.objective not in names and not own:
             raise ValueError(f"search.objective = {self.search.objective!r} is none of the targets: {', '.join(names)}")
+        for name in () if own else self.search.objectives:
+            if name not in names and not name.startswith(CLUSTER):
+                near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+                raise ValueError(
+                    f"search.objectives: {name!r} is none of the targets ({', '.join(names) or 'there are none'})"
+                    + (f"; did you mean {near[0]!r}?" if near else f"; a cluster is written {CLUSTER}003")
+                )
         return self

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_searches import Planted, bytes_of, copied, folder_of, searched
 
-from mixer import draw, shuffle, stages, trainers
+from mixer import draw, objectives, shuffle, stages
 from mixer import lineage as mixing
 from mixer.evaluate import evaluate, windows
 from mixer.model import to_transformers
@@ -203,7 +203,7 @@ def test_the_exported_model_gives_our_losses_on_the_targets(built):
     pools = [pool.tokens(bucket, "train") for bucket in range(pool.num_buckets)]
     model = train_model(trial, pools=pools, vocabulary=pool.vocabulary)
     twin = to_transformers(model).eval()
-    targets = {name: one for name, one in trainers._evaluations(built, "final").items() if not one.groups}
+    targets = {name: one for name, one in objectives.evaluations(built, "final").items() if not one.groups}
     assert "final/stars" in targets
     assert len(targets) > 1
     ours = evaluate(model, targets)

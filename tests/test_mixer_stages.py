@@ -10,7 +10,7 @@ from made_searches import Planted, copied, folder_of, searched
 from rich.console import Console
 from typer.testing import CliRunner
 
-from mixer import journal, result, searches, stages
+from mixer import journal, objectives, result, searches, stages
 from mixer import lineage as mixing
 from mixer.command import mix
 from mixer.runs import loss_on, measured
@@ -82,7 +82,7 @@ def test_a_dataset_larger_than_the_crawls_is_refused_before_training(built, tmp_
 
 def test_a_target_outside_all_clusters_is_refused_before_training(built, tmp_path, monkeypatch):
     corpus = copied(built, tmp_path)
-    monkeypatch.setattr(searches, "read_evaluations", lambda corpus: (None, {"stars": [0, 0, 0, 0]}))
+    monkeypatch.setattr(objectives, "read_evaluations", lambda corpus: (None, {"stars": [0, 0, 0, 0]}))
     with pytest.raises(SettingsError, match="target 'stars'"):
         searched(corpus, Planted(0), monkeypatch)
 
@@ -146,7 +146,7 @@ def test_a_search_of_another_strategy_has_another_folder_and_the_first_ones_stay
 
 def test_strategies_see_the_search_half_of_the_target_alone(unbroken):
     made = searches.search_of(unbroken, folder_of(unbroken, mixing.search))
-    assert made.tasks == (f"search/{mixing.objective_target(unbroken)}",)
+    assert made.tasks == (f"search/{next(iter(mixing.asked(unbroken.settings)))}",)
 
 
 def test_a_searchs_runs_are_exported_and_fitted_again(unbroken, tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
-"""Olmix (2602.12237): a log-linear law for every task, and the mixture that their mean is lowest at, solved exactly.
+"""Olmix (2602.12237): a log-linear law for every task, and the mixture that their weighted mean is lowest at,
+solved exactly.
 
 The swarm is one round around the natural shares, at least three runs for each bucket and one. The paper holds only
 the solver to the repetition caps; here trials keep to them too, as those of every strategy. The sum of the laws is
@@ -35,6 +36,7 @@ class Olmix:
     natural: Floats
     limits: Floats
     tasks: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
     strength: float = STRENGTH
     listed: bool = False
     name: str = "olmix"
@@ -51,27 +53,29 @@ class Olmix:
         return best
 
     def fit(self, history: History) -> "FittedLaws":
-        return FittedLaws([fitted_law(history.weights, losses) for losses in per_task(history, self.tasks)])
+        laws = [fitted_law(history.weights, losses) for losses in per_task(history, self.tasks)]
+        return FittedLaws(laws, self.weights)
 
 
 class FittedLaws:
-    """The mean of several tasks' laws; its spread is the mean of theirs, as if all erred the same way."""
+    """The mean of several tasks' laws, weighted; its spread is the mean of theirs, as if all erred the same way."""
 
-    def __init__(self, laws: Sequence[Law]) -> None:
-        self._laws = laws
+    def __init__(self, laws: Sequence[Law], weights: Sequence[float] = ()) -> None:
+        given = np.array(weights or (1.0,) * len(laws))
+        self._weights = given / given.sum()  # (tasks,)
         self._slopes = np.array([law.slopes for law in laws])  # (tasks, buckets)
-        self._floor = float(np.mean([law.floor for law in laws]))
-        self._error = float(np.mean([law.error for law in laws]))
+        self._floor = float(self._weights @ [law.floor for law in laws])
+        self._error = float(self._weights @ [law.error for law in laws])
         self.note = f"log-linear laws of {len(laws)} task{'s' if len(laws) > 1 else ''}"
 
     def value(self, weights: Floats) -> tuple[float, Floats]:
         """The mean loss of one mixture, and its gradient."""
-        above = np.exp(np.minimum(self._slopes @ weights, 700.0))
-        gradient: Floats = above @ self._slopes / len(above)
-        return self._floor + float(above.mean()), gradient
+        above = self._weights * np.exp(np.minimum(self._slopes @ weights, 700.0))
+        gradient: Floats = above @ self._slopes
+        return self._floor + float(above.sum()), gradient
 
     def mean(self, weights: Floats) -> Floats:
-        values: Floats = self._floor + np.exp(np.minimum(weights @ self._slopes.T, 700.0)).mean(axis=1)
+        values: Floats = self._floor + np.exp(np.minimum(weights @ self._slopes.T, 700.0)) @ self._weights
         return values
 
     def predict(self, weights: Floats) -> Prediction:
@@ -85,6 +89,7 @@ def olmix(problem: Problem) -> Olmix:
         problem.space.shares,
         problem.space.limits,
         problem.tasks,
+        problem.weights,
         listed=problem.listed,
     )
 
@@ -101,6 +106,7 @@ def mixing_laws(problem: Problem) -> Olmix:
         problem.space.shares,
         problem.space.limits,
         problem.tasks,
+        problem.weights,
         strength=0.0,
         listed=problem.listed,
         name="mixing-laws",
