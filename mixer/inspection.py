@@ -67,7 +67,7 @@ def _asked(corpus: Corpus) -> Iterator[tuple[str, ...]]:
 def _address(corpus: Corpus, name: str, *crawl: str) -> Stage | None:
     try:
         stage: Stage = getattr(lineage, name)(corpus, *crawl)
-    except (StoreError, SettingsError):
+    except (StoreError, SettingsError, InputError):  # the last of a model that is away
         return None
     return stage
 
@@ -273,7 +273,8 @@ def unneeded(corpus: Corpus) -> list[tuple[str, int]]:
     """(label, bytes) of stage folders that neither the current settings nor a dataset refer to.
 
     None of a stage whose current folder cannot be worked out, since a stage before it is not finished: it may
-    be any of them. Raises SettingsError where a setting names a file that is not there.
+    be any of them. Raises SettingsError or InputError where a setting names a file or a model that is not there:
+    the folders made with it would look like those of other settings.
     """
     workspace = corpus.workspace
     needed, unknown = _needed(corpus)
@@ -296,7 +297,10 @@ def unneeded(corpus: Corpus) -> list[tuple[str, int]]:
 
 
 def _needed(corpus: Corpus) -> tuple[set[str], set[str]]:
-    """Labels that the current settings refer to, and the names of stages where that cannot be said yet."""
+    """Labels that the current settings refer to, and the names of stages where that cannot be said yet.
+
+    What settings name and is away is an error, not unknown: whoever deletes is to know first.
+    """
     from mixer import lineage as mixing
 
     needed: set[str] = set()

@@ -292,7 +292,8 @@ def _given_tokenizer(corpus: Corpus) -> Stage:
     name = corpus.settings.tokens.tokenizer
     path = Path(name).expanduser()
     path = path / "tokenizer.json" if path.is_dir() else path
-    if name != "gpt2" and path.is_file():
+    is_no_name = path.is_absolute() or name.startswith(".") or path.suffix == ".json"  # one that is away is told
+    if name != "gpt2" and (is_no_name or path.is_file()):
         name = _file(str(path), "tokens.tokenizer")
     return _stage(corpus, "tokenizer", "", {"tokenizer": name}, versions("tokenizers"))
 

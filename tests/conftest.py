@@ -85,3 +85,11 @@ def unbroken(built: "Corpus", tmp_path_factory: pytest.TempPathFactory) -> "Corp
         corpus = copied(built, tmp_path_factory.mktemp("unbroken"))
         searched(corpus, Planted(), patch, until="comparison")
     return corpus
+
+
+@pytest.fixture(scope="session")
+def all_on(crawl_files: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Corpus":
+    """Both planned crawls up to the tokens, with every optional stage on; tests may add stages beside its own."""
+    from made_optional import make_optional
+
+    return make_optional(tmp_path_factory.mktemp("optional"), crawl_files, encoder)

@@ -25,6 +25,7 @@ from mixer import stages as mixer_stages
 from mixer.stages import read_comparison, read_mixture
 from mixer.verify import verify
 from pipelines import lineage
+from pipelines.configuration import changed
 from pipelines.corpus import Corpus, Report, Silent
 from pipelines.crawls import register
 from pipelines.errors import InputError, SettingsError, StoreError
@@ -362,6 +363,28 @@ def test_a_target_file_that_is_away_is_told_before_anything_is_called_unneeded(c
     settings = copied.settings.model_copy(update={"targets": tuple(away)})
     with pytest.raises(SettingsError, match=r"targets.stars: no file .*away.jsonl"):
         inspection.unneeded(Corpus(copied.workspace, settings))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        'language.model="{}"',
+        'embeddings.model="{}"',
+        'tokens.tokenizer="{}"',
+        'tokens.tokenizer="./away/tokenizer.json"',
+        'clusters.scores=["{}"]',
+        'urls.domains=["{}"]',
+        'scores=[{{name="stars", path="{}", label="stars"}}]',
+        'decontamination.sets=[{{name="quiz", path="{}"}}]',
+    ],
+)
+def test_whatever_settings_name_is_told_where_it_is_away(built: Corpus, change: str, tmp_path: Path) -> None:
+    """What was made with it is not called unneeded, and the rest of the workspace is still shown."""
+    settings = changed(built.settings, [change.format(tmp_path / "away")])
+    corpus = Corpus(built.workspace, settings)
+    with pytest.raises((SettingsError, InputError), match="away"):
+        inspection.unneeded(corpus)
+    assert "absent" in {line.state for line in inspection.status(corpus)}
 
 
 def test_an_older_search_is_needed_by_its_dataset_alone(copied: Corpus) -> None:

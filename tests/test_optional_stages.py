@@ -1,12 +1,10 @@
 """Stages that run only where the settings ask: dialects, scores, contamination, repeats and semantic duplicates."""
 
-import json
 from pathlib import Path
 
 import made_corpus
 import numpy as np
 import pytest
-from made_fasttext import write_fasttext
 
 from mixer import inspection
 from mixer.job import planned
@@ -17,41 +15,6 @@ from pipelines.errors import InputError, SettingsError
 
 OPTIONAL = ("dialects", "scores", "contamination", "repeats", "semantic")
 CRAWLS = ("crawl-1", "crawl-2")
-
-
-@pytest.fixture(scope="module")
-def all_on(crawl_files: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """Both made crawls up to the tokens, with every optional stage on."""
-    folder = tmp_path_factory.mktemp("optional")
-    model = folder / "stars.bin"
-    write_fasttext(model, ["star", "the"], ["__label__stars", "__label__other"], np.array([[9.0, 0], [0, 1]]))
-    plain = made_corpus.make(folder / "ws", crawl_files, encoder, names=CRAWLS)
-    made_corpus.run_corpus(plain, until="duplicates")
-    leaked = _text_of_a_kept_document(plain)
-    (folder / "quiz.jsonl").write_text(json.dumps({"id": "q1", "text": leaked}) + "\n")
-    corpus = made_corpus.changed(
-        plain,
-        f'scores=[{{name="stars", path="{model}", label="stars"}}]',
-        f'decontamination.sets=[{{name="quiz", path="{folder / "quiz.jsonl"}"}}]',
-        'repeats.units=["sentences"]',
-        "repeats.min_doc_words=5",
-        "semantic.threshold=0.9",
-        "quality.limits={}",
-        "quality.without=[]",
-        'quality.preset="dolma"',
-        "quality.languages=[]",
-    )
-    made_corpus.run_corpus(corpus, until="tokens")
-    return corpus
-
-
-def _text_of_a_kept_document(corpus: Corpus) -> str:
-    verdicts, documents = lineage.verdicts(corpus, "crawl-1"), lineage.documents(corpus, "crawl-1")
-    for part in parts_of(corpus, "crawl-1"):
-        reasons = verdicts.read(part, ["reason"])["reason"].to_pylist()
-        if None in reasons:
-            return str(documents.read(part, ["text"])["text"][reasons.index(None)])
-    raise AssertionError("nothing is kept")
 
 
 def test_without_being_asked_for_none_is_in_the_job(built: Corpus) -> None:
