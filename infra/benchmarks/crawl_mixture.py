@@ -24,7 +24,7 @@ from mixer import lineage as mixing
 from mixer.comparison import judged
 from mixer.dataset import write_dataset
 from mixer.stages import read_comparison, read_mixture
-from pipelines import lineage, settings
+from pipelines import configuration, lineage
 from pipelines.corpus import Corpus
 from pipelines.pooling import open_pool, read_evaluations
 
@@ -104,9 +104,9 @@ def _exported(corpus: Corpus, mixture: Mapping[str, Any], name: str, weights: Se
     """The job's own dataset for the found mixture; one more, of its own name, for every other."""
     if name == "found":
         return Path(corpus.workspace.path(*mixing.dataset(corpus).steps))
-    plain = settings.dumped(corpus.settings)
+    plain = configuration.dumped(corpus.settings)
     named = replace(
-        corpus, settings=settings.validated({**plain, "dataset": {**plain["dataset"], "name": f"mix-{name}"}})
+        corpus, settings=configuration.validated({**plain, "dataset": {**plain["dataset"], "name": f"mix-{name}"}})
     )
     write_dataset(named, {**mixture, "weights": list(weights)}, None)
     return Path(corpus.workspace.path(*mixing.dataset(named).steps))

@@ -29,8 +29,8 @@ import crawl_records
 import crawl_stages
 
 from mixer.console import funnel
+from pipelines import configuration, lineage
 from pipelines import corpus as corpora
-from pipelines import lineage, settings
 from pipelines.crawls import register
 from pipelines.digest import digest_of, file_digest
 from pipelines.records import document_id
@@ -64,7 +64,7 @@ def prepared(data: Path, workspace: Path, changes: list[str]) -> corpora.Corpus:
     corpora.keep(place, chosen)
     for crawl in CRAWLS:
         register(place, crawl, [str(data / "warc" / f"{crawl}.warc.gz")])
-    return corpora.Corpus(place, settings.resolved(chosen))
+    return corpora.Corpus(place, configuration.resolved(chosen))
 
 
 # ---------------------------------------------------------------------------------------------------------
