@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mixer.size import hidden_size
 from pipelines.settings import Proxy
 
 if TYPE_CHECKING:
@@ -23,25 +24,6 @@ if TYPE_CHECKING:
 EPSILON = 1e-5
 ROPE_BASE = 10_000.0
 LOGITS_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}  # of logits at a time
-
-
-def hidden_size(proxy: Proxy) -> int:
-    """F as set, or 8/3 W up to a multiple of 16, so that three matrices weigh about two of 4 W."""
-    return proxy.hidden or 16 * math.ceil(proxy.width * 8 / 3 / 16)
-
-
-def num_parameters(proxy: Proxy, vocabulary: int) -> int:
-    """All trained numbers; the tied table counts once."""
-    norms = (2 * proxy.layers + 1) * proxy.width
-    return _num_weights(proxy, vocabulary) + norms
-
-
-def flops_per_token(proxy: Proxy, vocabulary: int) -> int:
-    """Floating-point operations of training on one token: 6 a weight, and the causal half of attention.
-
-    The input embedding is a look-up and costs nothing; the tied table is counted as the output matrix.
-    """
-    return 6 * _num_weights(proxy, vocabulary) + 6 * proxy.layers * proxy.sequence * proxy.width
 
 
 class Llama(nn.Module):
@@ -158,11 +140,6 @@ def to_transformers(model: Llama, *, end_of_text: int | None = None) -> "LlamaFo
 
 
 # ---------------------------------------------------------------------------------------------------------
-
-
-def _num_weights(proxy: Proxy, vocabulary: int) -> int:
-    per_layer = 4 * proxy.width**2 + 3 * proxy.width * hidden_size(proxy)
-    return vocabulary * proxy.width + proxy.layers * per_layer
 
 
 def _normed(x: Tensor, weight: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 
 from mixer.journal import write_whole
@@ -49,6 +50,17 @@ def working(stage: Stage) -> Iterator[Place]:
         yield Place(folder, lambda: _send(stage, folder, (JOURNAL,)))
     finally:
         _send(stage, folder, _files(folder))
+
+
+@contextmanager
+def reading(stage: Stage) -> Iterator[Path]:
+    """The stage's files to look at, without its lease: another process may be writing more of them."""
+    if stage.workspace.is_local:
+        yield stage.workspace.local(*stage.steps)
+        return
+    with TemporaryDirectory(prefix="sirdar-") as folder:
+        _fetch(stage, Path(folder))
+        yield Path(folder)
 
 
 def mirror(stage: Stage) -> Path:

@@ -31,7 +31,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from mixer.data import Evaluation
-from mixer.model import num_parameters
+from mixer.size import num_parameters
 from mixer.train import train
 from mixer.trainer import ProcessTrainer
 from mixer.trial import Result, Schedule, Trial

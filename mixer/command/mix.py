@@ -37,6 +37,29 @@ def mix_show(workspace: WorkspaceOption = "workspace") -> None:
     say_result(opened(workspace))
 
 
+@app.command("report")
+def mix_report(
+    workspace: WorkspaceOption = "workspace",
+    out: Annotated[Path, typer.Option("--out", help="The HTML file.")] = Path("report.html"),
+) -> None:
+    """One HTML file on the search: what is shown, the mixture, the evidence, the clusters; also of an unfinished one.
+
+    Example: sirdar mix report -w ws --out report.html
+    """
+    from mixer.journal import write_whole
+    from mixer.report.gathered import gathered
+    from mixer.report.headline import headline
+    from mixer.report.page import html
+
+    told = gathered(opened(workspace))
+    try:
+        write_whole(out, html(told).encode())
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror}") from None
+    output.print(headline(told), highlight=False, markup=False, soft_wrap=True)
+    output.print(str(out), highlight=False, markup=False, soft_wrap=True)
+
+
 @app.command("fit")
 def mix_fit(
     ratios: Annotated[Path, typer.Argument(help="CSV: run (or index), then a column of weights for each bucket.")],
