@@ -1,17 +1,21 @@
 """Canonical addresses, registered domains and block lists, with addresses made to slip through."""
 
 import gzip
+import re
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
+from hypothesis import settings as settled
 from hypothesis import strategies as st
 
 from pipelines.errors import SettingsError
-from pipelines.reading.block_lists import list_files, load, url_reasons
-from pipelines.reading.urls import canonical, domains, host, key, registered_domain
+from pipelines.reading.block_lists import BlockLists, list_files, load, url_reasons
+from pipelines.reading.urls import absolute, canonical, domains, host, key, key_and_host, registered_domain
 from pipelines.settings import Urls
 
 
@@ -45,6 +49,40 @@ def test_canonical(url: str, wanted: str) -> None:
 def test_the_canonical_form_is_its_own(url: str) -> None:
     once = canonical(url)
     assert canonical(once) == once
+
+
+ADDRESSES = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", " ", "http://", "https://", "HTTP://", "ftp://", "//"]),
+        st.sampled_from(["", "www.", "a.b", "A.b", "h_1.", "-", "u@h", "[::1]", "h:80", "h:8080", "%68"]),
+        st.text(st.sampled_from('/.ab%2f?&=utm_x#@:[]\\"~ é\n'), max_size=12),
+    ),
+)
+
+
+@settled(deadline=None)
+@given(ADDRESSES)
+def test_key_and_host_are_those_of_the_address(url: str) -> None:
+    assert key_and_host(url) == (key(url), host(absolute(url)))
+
+
+@settled(deadline=None)
+@given(st.lists(st.text(st.sampled_from("abAC1-_/%25é\n\u212a"), max_size=12), min_size=1))
+def test_words_in_addresses_are_runs_of_letters_and_digits(urls: list[str]) -> None:
+    none = np.empty(0, np.uint64)
+    lists = BlockLists(none, none, frozenset({"ab", "k"}), frozenset({"a", "b", "c1"}), 2, "ba1|bab", 0)
+
+    def reason(url: str) -> str | None:
+        text = unquote(url).lower()
+        words = set(re.findall("[a-z0-9]+", text))
+        if words & {"ab", "k"}:
+            return "url_hard_word"
+        if len(words & {"a", "b", "c1"}) >= 2:
+            return "url_soft_words"
+        return "url_subword" if re.search("ba1|bab", re.sub("[^a-z0-9]", "", text)) else None
+
+    assert url_reasons(pa.array(urls), lists).to_pylist() == list(map(reason, urls))
 
 
 @pytest.mark.parametrize(

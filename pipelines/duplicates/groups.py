@@ -129,8 +129,8 @@ class _Search:
         return buckets(self.sources, columns, first_own(self.sources), scratch, self.corpus.settings.engine)
 
     def _resolved(self, records: Buckets, exact: Buckets, similar: Buckets, scratch: Path) -> Found:
-        compared = np.unique(similar.rows)
-        rows = np.unique(np.concatenate([records.firsts, exact.rows, compared]))
+        compared = _distinct(similar.rows)
+        rows = _distinct(np.concatenate([records.firsts, exact.rows, compared]))
         ids, sets = _read(self.corpus, self.sources, rows, compared, scratch)
         ages = np.array([source.age for source in self.sources], np.int64)[ordinals(rows)]
         rank = np.empty(len(rows), np.int64)
@@ -172,7 +172,8 @@ class _Search:
         number = np.empty(len(order), np.int64)
         number[order] = np.arange(len(order))
         members = number[np.searchsorted(compared, similar.rows)]
-        members = members[np.lexsort((members, similar.numbers))]
+        # by bucket, then by number: both are below 2^31, and one sort of whole words takes a tenth of two
+        members = np.sort((similar.numbers << 32) | members) & np.int64(0xFFFFFFFF)
         kept = verify.kept(
             verify.Sets(sets.values, sets.starts[order], sets.lengths[order]),
             members,
@@ -183,6 +184,14 @@ class _Search:
             memory_bytes=self.corpus.settings.engine.memory_bytes,
         )
         return verify.Kept(order[kept.keepers][number].astype(np.int32), kept.compared, kept.capped)
+
+
+def _distinct(rows: U64) -> U64:
+    """Each value once, ascending; by sorting, which takes a tenth of the time of `np.unique`'s hashing."""
+    ordered: U64 = np.sort(rows)
+    new = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)]
+    found: U64 = ordered[new]
+    return found
 
 
 @contextmanager

@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from pipelines.errors import SettingsError
-from pipelines.reading.urls import absolute, host, key, plain_host
+from pipelines.reading.urls import host, key, key_and_host, plain_host
 from pipelines.settings import Urls
 
 KINDS = ("domains", "urls", "hard_words", "soft_words", "subwords")
@@ -37,6 +37,9 @@ BATCH = 50_000  # addresses at once
 MAX_HOST_CHARS = 253  # of DNS; of a longer name only the whole is looked up
 
 _WORDS = re.compile(r"[a-z0-9]+")
+_LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789\n")
+_OTHERS = bytes(byte for byte in range(256) if byte not in _LETTERS)
+_APART = bytes(byte if byte in _LETTERS else 0x20 for byte in range(256))
 _HOSTS_LINE = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+")
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
 
@@ -90,21 +93,27 @@ def url_reasons(urls: pa.Array | pa.ChunkedArray, lists: BlockLists) -> pa.Array
 def _reasons(urls: list[str | None], lists: BlockLists) -> pa.Array:
     texts = [url or "" for url in urls]
     reasons = np.full(len(texts), None, object)
-    plain = [unquote(text).lower() if "%" in text else text.lower() for text in texts]
-    words = [set(_WORDS.findall(text)) for text in plain] if lists.hard_words or lists.soft_words else []
+    spelt = _spelt(texts) if lists.hard_words or lists.soft_words or lists.subwords else b""
+    pairs = list(map(key_and_host, texts)) if len(lists.urls) or len(lists.hosts) else []
     for reason, hit in (
-        ("url_subword", _with_subword(plain, lists)),
-        ("url_soft_words", _with_words(words, lists.soft_words, lists.min_soft_words)),
-        ("url_hard_word", _with_words(words, lists.hard_words, 1)),
-        ("url_exact", _listed([[key(text)] for text in texts], lists.urls) if len(lists.urls) else None),
-        (
-            "url_domain",
-            _listed([_parents(host(absolute(text))) for text in texts], lists.hosts) if len(lists.hosts) else None,
-        ),
+        ("url_subword", _with_subword(spelt, lists)),
+        ("url_soft_words", _with_words(spelt, lists.soft_words, lists.min_soft_words)),
+        ("url_hard_word", _with_words(spelt, lists.hard_words, 1)),
+        ("url_exact", _listed([pair[0] for pair in pairs], lambda one: [one], lists.urls)),
+        ("url_domain", _listed([pair[1] for pair in pairs], _parents, lists.hosts)),
     ):  # the first rule last, so that it has the last word
         if hit is not None:
             reasons[hit] = reason
     return pa.array(reasons, pa.string())
+
+
+def _spelt(texts: list[str]) -> bytes:
+    """The addresses in lower case and without escapes, a line each."""
+    plain = [unquote(text) if "%" in text else text for text in texts]
+    lines = "\n".join(plain)
+    if lines.count("\n") >= len(plain):  # an address holds one
+        lines = "\n".join(text.replace("\n", " ") for text in plain)
+    return lines.lower().encode()
 
 
 def _parents(name: str) -> list[str]:
@@ -113,32 +122,48 @@ def _parents(name: str) -> list[str]:
     return list(accumulate(reversed(labels), lambda below, label: f"{label}.{below}"))
 
 
-def _listed(names: list[list[str]], listed: np.ndarray) -> np.ndarray:
-    """bool [rows]: one of the row's names is listed."""
+def _listed(given: list[str], names: Callable[[str], list[str]], listed: np.ndarray) -> np.ndarray | None:
+    """bool [rows]: one of the row's names is listed; the names of equal rows are looked up once."""
+    if not len(listed):
+        return None
     known: dict[str, int] = {}
-    codes = np.array([known.setdefault(name, len(known)) for row in names for name in row], np.int64)
-    rows = np.repeat(np.arange(len(names)), [len(row) for row in names])
-    hashes = _hashes(known)
+    codes = np.array([known.setdefault(one, len(known)) for one in given], np.int64)
+    several = list(map(names, known))
+    hashes = _hashes(name for row in several for name in row)
     at = np.minimum(np.searchsorted(listed, hashes), len(listed) - 1)
-    found = (listed[at] == hashes)[codes]
-    hit = np.zeros(len(names), bool)
-    hit[rows[found]] = True
+    rows = np.repeat(np.arange(len(several)), [len(row) for row in several])
+    hit = np.zeros(len(several), bool)
+    hit[rows[listed[at] == hashes]] = True
+    return hit[codes]
+
+
+def _with_words(spelt: bytes, words: frozenset[str], at_least: int) -> np.ndarray | None:
+    """bool [lines]: as many of the words, runs of letters and digits, are in the line."""
+    if not words:
+        return None
+    lines = _lines(spelt.translate(_APART))
+    hit = np.asarray(pc.match_substring_regex(lines, f"(?:^| )(?:{_any_of(words)})[ \n]"))
+    if at_least > 1:
+        for row in np.flatnonzero(hit).tolist():
+            hit[row] = len(words.intersection(lines[row].as_py().split())) >= at_least
     return hit
 
 
-def _with_words(rows: list[set[str]], words: frozenset[str], at_least: int) -> np.ndarray | None:
-    if not words:
-        return None
-    if at_least == 1:
-        return np.array([not words.isdisjoint(row) for row in rows])
-    return np.array([len(words & row) >= at_least for row in rows])
-
-
-def _with_subword(texts: list[str], lists: BlockLists) -> np.ndarray | None:
+def _with_subword(spelt: bytes, lists: BlockLists) -> np.ndarray | None:
     if not lists.subwords:
         return None
-    letters = pc.replace_substring_regex(pa.array(texts, pa.string()), "[^a-z0-9]", "")
-    return np.asarray(pc.match_substring_regex(letters, lists.subwords))
+    return np.asarray(pc.match_substring_regex(_lines(spelt.translate(None, _OTHERS)), lists.subwords))
+
+
+def _lines(data: bytes) -> pa.Array:
+    """The lines as strings, each with its end, which lie in the bytes as they are."""
+    ends = np.append(np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")), len(data))
+    offsets = np.concatenate([[0], ends + 1]).astype(np.int64)
+    return pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data + b"\n"))
+
+
+def _any_of(words: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(words)))
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -165,8 +190,7 @@ def _loaded(settings: Urls, stamps: tuple[Any, ...]) -> BlockLists:
     skipped = [0]
     hosts, urls = (_table(_entries(kind, files[kind], skipped)) for kind in KINDS[:2])
     hard, soft, sub = (frozenset(_entries(kind, files[kind], skipped)) for kind in KINDS[2:])
-    pattern = "|".join(map(re.escape, sorted(sub)))
-    return BlockLists(hosts, urls, hard, soft, settings.min_soft_words, pattern, skipped[0])
+    return BlockLists(hosts, urls, hard, soft, settings.min_soft_words, _any_of(sub), skipped[0])
 
 
 def _entries(kind: str, files: Iterable[Path], skipped: list[int]) -> Iterator[str]:

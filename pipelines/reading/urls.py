@@ -42,6 +42,8 @@ MAX_CHARS = 8192  # of an address that is normalised; longer ones are left as th
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _PARTS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://([^/?#\\]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.S)
+# Of the web, and in canonical form but for a last slash, when it holds no "/." either.
+_CANONICAL = re.compile(r"https?://([a-z0-9_.-]*[a-z0-9_-])(?:/[!\"$&->@-\[\]-~]*)?")
 _RESERVED = re.compile(r"[/?#@:\[\]\\%\s]")
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?", re.S)
 _DROPPED = re.compile(r"[\t\r\n]+")
@@ -95,6 +97,14 @@ def _suffixes() -> Any:
 def key(url: str) -> str:
     """What lists of addresses are looked up by: the canonical form without scheme, `www.` and a last slash."""
     return canonical(absolute(url)).partition("://")[2].removeprefix("www.").rstrip("/")
+
+
+def key_and_host(url: str) -> tuple[str, str]:
+    """`key(url)`, and `host` of the address with a scheme; most addresses of a crawl need no other form for either."""
+    found = _CANONICAL.fullmatch(url)
+    if found and "/." not in url:
+        return url[found.start(1) :].removeprefix("www.").rstrip("/"), found[1]
+    return key(url), host(absolute(url))
 
 
 def absolute(url: str) -> str:
