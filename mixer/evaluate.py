@@ -1,8 +1,8 @@
-"""Losses on held-out token arrays: nats per token, and bits per UTF-8 byte, which compares tokenisers.
+"""Losses on held-out token arrays, in nats per token and bits per UTF-8 byte, which compares tokenisers; and on tasks.
 
 Every token but the first is predicted once, in windows of the model's sequence length that start cold. A cap
 takes whole windows at evenly spaced fixed places, so that all trials of a search see the same tokens and
-differences between them are paired.
+differences between them are paired. Of a task every item is read, each choice in its own context.
 """
 
 import math
@@ -10,16 +10,22 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch.nn import functional
 
+from mixer.choices import Choices, loss_of
+from mixer.choices import windows as windows_of
 from mixer.data import MAX_TOKENS, Evaluation, Integers, Tokens
-from mixer.model import Llama
+from mixer.model import LOGITS_BYTES, Llama
 from mixer.trial import Loss
 
 POSITIONS = {"cpu": 4096, "cuda": 65_536}  # in one forward pass
 PADDING = -1  # as a target: does not count
 
 
-def evaluate(model: Llama, evaluations: Mapping[str, Evaluation], *, max_tokens: int = MAX_TOKENS) -> dict[str, Loss]:
+def evaluate(
+    model: Llama, evaluations: Mapping[str, Evaluation | Choices], *, max_tokens: int = MAX_TOKENS
+) -> dict[str, Loss]:
     """Loss by name, in float32, on at most about `max_tokens` of each evaluation, all its groups together.
 
     Bits per byte = nats per token / ln 2 x tokens / bytes, the last two of the whole evaluation. One of under
@@ -27,7 +33,12 @@ def evaluate(model: Llama, evaluations: Mapping[str, Evaluation], *, max_tokens:
     """
     training = model.training
     model.eval()
-    losses = {name: _loss(model, evaluation, max_tokens) for name, evaluation in evaluations.items()}
+    losses = {
+        name: loss_of(evaluation, *log_likelihoods(model, evaluation))
+        if isinstance(evaluation, Choices)
+        else _loss(model, evaluation, max_tokens)
+        for name, evaluation in evaluations.items()
+    }
     model.train(training)
     return {name: loss for name, loss in losses.items() if loss is not None}
 
@@ -41,6 +52,42 @@ def windows(tokens: Tokens, *, sequence: int, max_tokens: int) -> tuple[Integers
     places = chosen[:, np.newaxis] * sequence + np.arange(sequence + 1)
     ids = np.take(tokens, np.minimum(places, num_predicted)).astype(np.int64)
     return ids[:, :-1], np.where(places[:, 1:] <= num_predicted, ids[:, 1:], PADDING)
+
+
+@torch.no_grad()
+def log_likelihoods(model: Llama, choices: Choices) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(choices,) nats of each answer in its context, negative; and whether each of its tokens was the likeliest."""
+    device = model.embedding.device
+    windows = windows_of(choices, model.proxy.sequence)
+    sums, greedy = np.zeros(len(choices)), np.ones(len(choices), bool)
+    order = np.argsort(windows.starts - windows.ends, kind="stable")  # the longest first, so that little is padding
+    while len(order):
+        longest = int(windows.ends[order[0]] - windows.starts[order[0]]) - 1
+        taken, order = np.split(order, [max(1, POSITIONS[device.type] // longest)])
+        places = windows.starts[taken, np.newaxis] + np.arange(longest + 1)
+        lasts = windows.ends[taken, np.newaxis]
+        ids = np.take(choices.tokens, np.minimum(places, lasts - 1)).astype(np.int64)
+        wanted = (places[:, 1:] < lasts) & (places[:, 1:] >= lasts - windows.predicted[taken, np.newaxis])
+        states = model.states(torch.from_numpy(ids[:, :-1]).to(device))[torch.from_numpy(wanted).to(device)]
+        logs, likeliest = _predicted(model, states, torch.from_numpy(ids[:, 1:][wanted]).to(device))
+        rows = windows.rows[taken[np.nonzero(wanted)[0]]]
+        np.add.at(sums, rows, logs)
+        np.logical_and.at(greedy, rows, likeliest)
+    return sums, greedy
+
+
+def _predicted(
+    model: Llama, states: torch.Tensor, following: torch.Tensor
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(positions,) log-probability of each following token, and whether it is the likeliest."""
+    rows = max(64, LOGITS_BYTES[states.device.type] // (4 * model.vocabulary))
+    logs, likeliest = [], []
+    for first in range(0, len(states), rows):
+        logits = functional.linear(states[first : first + rows], model.embedding)
+        ids = following[first : first + rows]
+        logs.append(-functional.cross_entropy(logits, ids, reduction="none"))
+        likeliest.append(logits.argmax(dim=-1) == ids)
+    return torch.cat(logs).double().cpu().numpy(), torch.cat(likeliest).cpu().numpy()
 
 
 def _loss(model: Llama, evaluation: Evaluation, max_tokens: int) -> Loss | None:

@@ -103,12 +103,14 @@ def asked(settings: Settings) -> dict[str, float]:
     """Name -> weight as the settings have it; SettingsError where there is nothing to serve."""
     if settings.search.objectives:
         return dict(settings.search.objectives)
+    if settings.search.objective and (settings.targets or settings.tasks):
+        return {settings.search.objective: 1.0}
     if not settings.targets:
         raise SettingsError(
             "no target: the search needs held-out documents to serve; name some, "
-            "--target NAME=FILE.jsonl (fields id, text and maybe group)"
+            "--target NAME=FILE.jsonl (fields id, text and maybe group), or a task of the settings as search.objective"
         )
-    return {settings.search.objective or settings.targets[0].name: 1.0}
+    return {settings.targets[0].name: 1.0}
 
 
 def _content(stage: Stage) -> str:

@@ -1,6 +1,6 @@
 """What a search serves: from the settings' names and weights to losses of its proxies, and what they are measured on.
 
-`search.objective` names one target; `search.objectives` weighs several targets and clusters. A loss is known by its
+`search.objective` names one target or task; `search.objectives` weighs several, and clusters. A loss is known by its
 split: the search reads `search/NAME`, the final comparison `final/NAME`, of texts that no search saw.
 """
 
@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from mixer.choices import Choices
 from mixer.data import Evaluation
 from mixer.lineage import asked
 from mixer.runs import Objective, Part
 from pipelines.corpus import Corpus
 from pipelines.errors import SettingsError
 from pipelines.fitting import read_clusters
-from pipelines.pooling import open_pool, read_evaluations
+from pipelines.pooling import open_pool, read_evaluations, read_tasks
 from pipelines.settings import CLUSTER
 from pipelines.token_pools import Pool
 
@@ -33,12 +34,14 @@ def served(corpus: Corpus) -> Objective:
         if known in parts:
             raise SettingsError(f"search.objectives: {name!r} is {known}, which has a weight already; give it one")
         parts[known] = weight / total
-    return Objective(tuple(Part(name, weight, corpus.settings.search.metric) for name, weight in parts.items()))
+    metrics = {task.name: task.metric for task in corpus.settings.tasks}
+    of_texts = corpus.settings.search.metric
+    return Objective(tuple(Part(name, weight, metrics.get(name, of_texts)) for name, weight in parts.items()))
 
 
 def objective_of(corpus: Corpus, split: str) -> Objective:
     """The same by the names of a split's losses; a loss of the user's own program has one name in both splits."""
-    ours = {target.name for target in corpus.settings.targets}
+    ours = {target.name for target in corpus.settings.targets} | {task.name for task in corpus.settings.tasks}
     return Objective(
         tuple(
             Part(loss_name(split, part.name), part.weight, part.metric)
@@ -114,9 +117,13 @@ def _cluster(corpus: Corpus, name: str) -> str:
 Texts = tuple[tuple[str, Evaluation], ...]  # (group, its texts); one without groups has one, of no name
 
 
-def evaluations(corpus: Corpus, split: str) -> dict[str, Evaluation]:
-    """What `texts` has, those of several groups as the macro-average, and every cluster's held-out documents."""
-    found = {name: _macro(groups) for name, groups in texts(corpus, split).items()}
+def evaluations(corpus: Corpus, split: str) -> dict[str, Evaluation | Choices]:
+    """What `texts` has, those of several groups as the macro-average, the tasks, and every cluster's held-out texts."""
+    found: dict[str, Evaluation | Choices] = {name: _macro(groups) for name, groups in texts(corpus, split).items()}
+    for task in corpus.settings.tasks:
+        table = read_tasks(corpus)
+        mine = table.filter(pc.and_(pc.equal(table["task"], task.name), pc.equal(table["split"], split)))
+        found[loss_name(split, task.name)] = Choices.of_table(mine)
     pool = open_pool(corpus)
     for bucket in range(pool.num_buckets):
         tokens = pool.tokens(bucket, "validation")

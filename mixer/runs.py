@@ -10,7 +10,12 @@ from mixer.trainer import Trainer
 from mixer.trial import Loss, Result, Trial
 from pipelines.errors import SettingsError, TrialError
 
-UNITS = {"nats": "nats", "bits_per_byte": "bits per byte"}
+UNITS = {
+    "nats": "nats",
+    "bits_per_byte": "bits per byte",
+    "accuracy": "in accuracy",
+    "accuracy_norm": "in normalised accuracy",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,10 @@ class Objective:
         if missing:
             known = ", ".join(result.losses)
             raise SettingsError(f"no loss named {', '.join(missing)} in the results; there are: {known}")
-        values = [part.weight * self.value(part.name, result.losses[part.name]) for part in self.parts]
+        try:
+            values = [part.weight * self.value(part.name, result.losses[part.name]) for part in self.parts]
+        except ValueError as error:
+            raise SettingsError(f"{', '.join(self.names)} of trial {result.key}: {error}") from None
         return math.fsum(values) / math.fsum(part.weight for part in self.parts)
 
     def value(self, name: str, loss: Loss) -> float:

@@ -25,7 +25,12 @@ from pipelines.errors import SettingsError, StoreError
 from pipelines.fitting import read_clusters
 from pipelines.store import Stage
 
-METRICS = {"nats": "nats per token", "bits per byte": "bits per byte"}  # by the comparison's unit
+METRICS = {  # by the comparison's unit
+    "nats": "nats per token",
+    "bits per byte": "bits per byte",
+    "in accuracy": "1 - accuracy",
+    "in normalised accuracy": "1 - normalised accuracy",
+}
 
 
 def run_round(corpus: Corpus, number: int) -> Report:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from mixer.choices import Choices
 from mixer.data import MAX_TOKENS, Evaluation, Tokens, batches, num_steps
 from mixer.evaluate import evaluate
 from mixer.model import Llama
@@ -37,7 +38,7 @@ def train(
     trial: Trial,
     *,
     pools: Sequence[Tokens],
-    evaluations: Mapping[str, Evaluation],
+    evaluations: Mapping[str, Evaluation | Choices],
     vocabulary: int,
     device: str = "cpu",
     checkpoint: Path | None = None,
@@ -45,7 +46,7 @@ def train(
     max_tokens: int = MAX_TOKENS,
     evaluator: Evaluator | None = None,
 ) -> Result:
-    """Train the trial's proxy and measure it; `max_tokens` of each evaluation, and by `evaluator` as it likes.
+    """Train the trial's proxy and measure it; `max_tokens` of each text, and by `evaluator` as it likes.
 
     `tokens` and `seconds` of the result are those of training alone, before a kill included. TrialError where
     the loss stops being a number, or the pools cannot serve the schedule.

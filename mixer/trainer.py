@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from mixer.choices import Choices
 from mixer.data import MAX_TOKENS, Evaluation, Tokens
 from mixer.trial import Result, Trial
 from mixer.worker import READY, THREADS, Assignment, Evaluator, command_line
@@ -48,7 +49,7 @@ class ProcessTrainer:
     def __init__(
         self,
         pools: Sequence[Tokens],
-        evaluations: Mapping[str, Evaluation],
+        evaluations: Mapping[str, Evaluation | Choices],
         *,
         vocabulary: int,
         workers: int = 0,

@@ -135,21 +135,33 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Mean loss on one held-out text: nats per token, and bits per UTF-8 byte, which compares tokenisers."""
+    """Mean loss on one held-out text, or on the right answers of a task: nats per token, and bits per UTF-8 byte, which
+    compares tokenisers."""
 
     nats: float
     bits_per_byte: float
+    accuracy: float | None = None  # of a task alone: the share of items that are right
+    accuracy_norm: float | None = None  # the same, choices compared by their log-likelihood per character
 
     def value(self, metric: str) -> float:
-        """The loss by a metric's name, lower is better."""
-        return self.nats if metric == "nats" else self.bits_per_byte
+        """The loss by a metric's name, lower is better: of an accuracy, what it lacks to 1. ValueError for none."""
+        found: float | None = getattr(self, metric)
+        if found is None:
+            raise ValueError(f"there is no {metric}, only nats and bits_per_byte")
+        return 1 - found if metric in ("accuracy", "accuracy_norm") else found
 
     def to_json(self) -> dict[str, Any]:
-        return {"nats": _number(self.nats), "bits_per_byte": _number(self.bits_per_byte)}
+        told = {"nats": _number(self.nats), "bits_per_byte": _number(self.bits_per_byte)}
+        if self.accuracy is not None:
+            told["accuracy"] = _number(self.accuracy)
+        if self.accuracy_norm is not None:
+            told["accuracy_norm"] = _number(self.accuracy_norm)
+        return told
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        return cls(_float(values["nats"]), _float(values["bits_per_byte"]))
+        tasks = {name: float(values[name]) for name in ("accuracy", "accuracy_norm") if values.get(name) is not None}
+        return cls(_float(values["nats"]), _float(values["bits_per_byte"]), **tasks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixer.choices import Choices
 from mixer.data import Evaluation, TokenFile, Tokens, by_name, opened
 from mixer.trial import Loss, Result, Trial
 from pipelines.errors import SirdarError, TrialError
@@ -27,7 +28,7 @@ POLL_SECONDS = 0.5
 READY = "ready"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-Packed = tuple[TokenFile | Tokens, int, tuple[Any, ...]]  # an evaluation, its groups packed alike
+Packed = tuple[TokenFile | Tokens, int, tuple[Any, ...]] | Choices  # an evaluation, its groups packed alike
 Evaluator = Callable[[Trial, "Llama"], Mapping[str, Loss]]  # further losses of a trained proxy; it is pickled
 
 
@@ -47,7 +48,7 @@ class Assignment:
     def of(
         cls,
         pools: Sequence[Tokens],
-        evaluations: Mapping[str, Evaluation],
+        evaluations: Mapping[str, Evaluation | Choices],
         vocabulary: int,
         device: str,
         checkpoints: Path | None,
@@ -85,7 +86,7 @@ def main(descriptor: int, parent: int) -> None:
 
 
 def _outcome(
-    trial: Trial, assignment: Assignment, pools: Sequence[Tokens], evaluations: Mapping[str, Evaluation]
+    trial: Trial, assignment: Assignment, pools: Sequence[Tokens], evaluations: Mapping[str, Evaluation | Choices]
 ) -> Result | SirdarError:
     """The result, or an error that is not the trial's own and ends the whole training."""
     from mixer.train import train
@@ -111,11 +112,15 @@ def _outcome(
         return Result(key=trial.key, losses={}, tokens=0, seconds=0.0, error=f"{type(error).__name__}: {error}")
 
 
-def _packed(evaluation: Evaluation) -> Packed:
+def _packed(evaluation: Evaluation | Choices) -> Packed:
+    if isinstance(evaluation, Choices):
+        return evaluation
     return by_name(evaluation.tokens), evaluation.num_bytes, tuple(map(_packed, evaluation.groups))
 
 
-def _unpacked(packed: Packed) -> Evaluation:
+def _unpacked(packed: Packed) -> Any:
+    if isinstance(packed, Choices):
+        return packed
     tokens, num_bytes, groups = packed
     return Evaluation(opened(tokens), num_bytes, tuple(map(_unpacked, groups)))
 

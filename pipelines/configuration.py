@@ -83,7 +83,7 @@ def explained(settings: Settings) -> Iterator[tuple[str, Any, str]]:
                 yield f"{name}.{key}", getattr(section, key), field.description or key.replace("_", " ")
             if isinstance(section, Quality):
                 yield from _limits(section)
-        elif name in ("targets", "scores"):
+        elif name in ("targets", "tasks", "scores"):
             for one in section:
                 yield f"{name}.{one.name}", one.path, (type(one).__doc__ or "").strip()
         else:

@@ -40,7 +40,7 @@ VERSIONS = {
     "tokens": 1,
     "clusters": 1,
     "pools": 1,
-    "evaluations": 1,
+    "evaluations": 2,
 }
 
 
@@ -58,7 +58,7 @@ OPTIONAL: dict[str, Callable[[Settings], bool]] = {
 ASKED_BY = {
     "dialects": "a quality.preset that reads other pipelines' signals does (curator, dolma, dclm)",
     "scores": "scores names classifiers",
-    "contamination": "decontamination.sets names tests",
+    "contamination": "decontamination.sets or tasks name tests",
     "repeats": "repeats.units says what is cut",
     "semantic": "semantic.threshold above 0 does",
 }
@@ -327,12 +327,18 @@ def pools(corpus: Corpus) -> Stage:
 
 
 def evaluations(corpus: Corpus) -> Stage:
-    """The targets as tokens, and their own shares of the clusters."""
+    """The targets and tasks as tokens, and their own shares of the clusters; a task's metric is the search's."""
     from pipelines.vectors.embed import fingerprint
 
     libraries = {**fingerprint(corpus.settings.embeddings), **versions("tokenizers")}
     inputs = [targets(corpus), tokenizer(corpus), clusters(corpus), centroids(corpus)]
-    return _whole(corpus, "evaluations", "", encoder_settings(corpus), libraries, inputs)
+    settings = encoder_settings(corpus)
+    if corpus.settings.tasks:
+        settings["tasks"] = [
+            [task.name, _file(task.path, f"tasks.{task.name}"), task.prompt, task.max_items]
+            for task in corpus.settings.tasks
+        ]
+    return _whole(corpus, "evaluations", "", settings, libraries, inputs)
 
 
 def encoder_settings(corpus: Corpus) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What proxies are trained and measured on: token pools per cluster, and the targets as tokens."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipelines import lineage
 from pipelines.corpus import Corpus, Report
-from pipelines.fitting import published, read_centroids, read_clusters, tokenizer_json
+from pipelines.fitting import published, read_centroids, read_clusters, tokenizer_json, write_json
 from pipelines.store import Stage, aligned
 from pipelines.token_pools import Pool, PoolBatch, validation_rows, write_pool
 
@@ -81,22 +80,36 @@ def open_pool(corpus: Corpus) -> Pool:
 
 
 def run_evaluations(corpus: Corpus) -> Report:
-    """The targets as tokens, by split and group, and the clusters that their search documents fall into."""
+    """The targets and tasks as tokens, by split, and the clusters that their search documents fall into."""
     return published(corpus, lineage.evaluations(corpus), lambda folder: _evaluate(corpus, folder))
 
 
 def _evaluate(corpus: Corpus, folder: Path) -> dict[str, Any]:
+    from pipelines.tasks import choices, read_items
+    from pipelines.tokens import load_tokenizer
+
     stage = lineage.targets(corpus)
-    rows, counts = [], {}
+    rows, searched = [], {}
     for part in stage.finished()["parts"]:
         table = stage.read(part["part"], ("id", "text", "group", "split", "target"))
         name = table["target"][0].as_py()
         rows += _target_rows(corpus, name, table)
         search = table.filter(pc.equal(table["split"], "search"))
-        counts[name] = _cluster_counts(corpus, stage, search["text"].to_pylist())
+        searched[name] = search["text"].to_pylist()
     pq.write_table(pa.Table.from_pylist(rows, schema=EVALUATIONS), folder / "evaluations.parquet")
-    (folder / "clusters.json").write_text(json.dumps(counts, sort_keys=True) + "\n", encoding="utf-8")
-    return {"targets": len(counts), "tokens": sum(len(row["tokens"]) for row in rows)}
+    told = {"targets": len(searched), "tokens": sum(len(row["tokens"]) for row in rows)}
+    if corpus.settings.tasks:
+        items = {task.name: read_items(task) for task in corpus.settings.tasks}
+        tokenizer = load_tokenizer(tokenizer_json(corpus))
+        tables = [choices(name, those, tokenizer) for name, those in items.items()]
+        pq.write_table(pa.concat_tables(tables), folder / "tasks.parquet")
+        searched |= {name: [item.text for item in those if item.split == "search"] for name, those in items.items()}
+        told |= {"tasks": len(items), "items": sum(map(len, items.values()))}
+    fine = _fine_counts(corpus, stage, searched)
+    _, merged = read_clusters(corpus)
+    write_json(folder / "fine.json", fine)
+    write_json(folder / "clusters.json", {name: _merged_counts(counts, merged) for name, counts in fine.items()})
+    return told
 
 
 EVALUATIONS = pa.schema(
@@ -134,22 +147,43 @@ def _target_rows(corpus: Corpus, name: str, table: pa.Table) -> list[dict[str, A
     return found
 
 
-def _cluster_counts(corpus: Corpus, stage: Stage, texts: list[str]) -> list[int]:
-    """Documents of a target in each merged cluster; those in pruned clusters are left out."""
+def _fine_counts(corpus: Corpus, stage: Stage, texts: Mapping[str, list[str]]) -> dict[str, list[int]]:
+    """Documents of each name in every fine cluster."""
     from pipelines.vectors import cluster, embed
     from pipelines.vectors.stages import model_cache
 
-    settings = corpus.settings
+    settings, centroids = corpus.settings, read_centroids(corpus)
     encoder = embed.load(settings.embeddings, cache=model_cache(stage), device=settings.engine.device)
-    table, merged = read_clusters(corpus)
-    fine, _ = cluster.assign(encoder.encode(texts), read_centroids(corpus))
-    number = merged[fine]
-    return [int(count) for count in np.bincount(number[number >= 0], minlength=table.num_rows)]
+    found = {}
+    for name, documents in texts.items():
+        number, _ = cluster.assign(encoder.encode(documents), centroids)
+        found[name] = [int(count) for count in np.bincount(number, minlength=len(centroids))]
+    return found
+
+
+def _merged_counts(fine: list[int], merged: np.ndarray) -> list[int]:
+    """The same by merged cluster; documents in pruned clusters are left out."""
+    kept = merged >= 0
+    return [int(count) for count in np.bincount(merged[kept], np.array(fine)[kept], int(merged.max()) + 1)]
 
 
 def read_evaluations(corpus: Corpus) -> tuple[pa.Table, dict[str, list[int]]]:
-    """(one row per target, split and group; target -> documents per cluster)."""
+    """(one row per target, split and group; target or task -> documents per cluster)."""
     stage = lineage.evaluations(corpus)
     stage.finished()
     table = corpus.workspace.read_table(*stage.steps, "evaluations.parquet")
     return table, corpus.workspace.read_json(*stage.steps, "clusters.json")
+
+
+def read_fine_evaluations(corpus: Corpus) -> dict[str, list[int]]:
+    """Target or task -> documents per fine cluster, pruned ones too."""
+    stage = lineage.evaluations(corpus)
+    stage.finished()
+    return dict(corpus.workspace.read_json(*stage.steps, "fine.json"))
+
+
+def read_tasks(corpus: Corpus) -> pa.Table:
+    """The rows of pipelines/tasks.py; only where the settings name tasks."""
+    stage = lineage.evaluations(corpus)
+    stage.finished()
+    return corpus.workspace.read_table(*stage.steps, "tasks.parquet")

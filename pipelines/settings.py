@@ -5,8 +5,8 @@ work is done, never what comes out) is outside all digests. pipelines/configurat
 """
 
 import difflib
-from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -174,6 +174,25 @@ class Target(Section):
     path: str = Field(min_length=1, description="JSONL file, maybe compressed")
 
 
+class Task(Section):
+    """Questions with choices that the mixture should serve: JSONL, its fields in pipelines/tasks.py."""
+
+    name: str = Field(min_length=1, pattern=r"^[a-z0-9_-]+$", description="short name")
+    path: str = Field(min_length=1, description="JSONL file, maybe compressed")
+    metric: Literal["bits_per_byte", "nats", "accuracy", "accuracy_norm"] = Field(
+        "bits_per_byte",
+        description="what an objective reads; small proxies guess, and learn the right answer's bits long before",
+    )
+    prompt: str = Field("{question}", description="what a choice is put after, one space between")
+    max_items: int = Field(500, gt=0, description="read of each half, those with the smallest hashes")
+
+    @model_validator(mode="after")
+    def _prompt_has_a_question(self) -> Self:
+        if "{question}" not in self.prompt:
+            raise ValueError(f"tasks.{self.name}: prompt = {self.prompt!r} has no place for {{question}}")
+        return self
+
+
 class Score(Section):
     """A classifier of documents: a column of its values, and the limits between which documents stay."""
 
@@ -260,9 +279,12 @@ class Search(Section):
     """Which mixture: proxies, strategy, predictor, candidates."""
 
     name: str = Field("climb", pattern=r"^[a-z0-9_-]+$", description="its folder in the workspace")
-    objective: str = Field("", description="the target, or loss of one's own program, served; empty: the first target")
+    objective: str = Field(
+        "", description="the target, task or loss of one's own program served; empty: the first target"
+    )
     objectives: dict[str, float] = Field(
-        {}, description="weights of targets and clusters (`cluster/003`, `cluster/` and its name) instead of one target"
+        {},
+        description="weights of targets, tasks and clusters (`cluster/003`, `cluster/` and its name) in place of one",
     )
     metric: Literal["nats", "bits_per_byte"] = Field("nats", description="of texts: per token, or per UTF-8 byte")
     strategy: str = Field("climb", description="how mixtures are searched: climb, regmix, bayes, olmix ...; or `auto`")
@@ -334,6 +356,14 @@ class Search(Section):
         return {name: value for name, value in values.items() if value != {"strategy": "climb", "predictor": ""}[name]}
 
 
+def _mappings(values: Any, name: str) -> list[dict[str, Any]]:
+    """Those of a list of sections that are mappings or sections, where there is such a list; the rest is refused."""
+    found = values.get(name) if isinstance(values, Mapping) else None
+    listed = found if isinstance(found, (list, tuple)) else ()
+    plain = [one.model_dump() if isinstance(one, Section) else one for one in listed]
+    return [dict(one) for one in plain if isinstance(one, Mapping)]
+
+
 def _must_be_one(kind: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -378,27 +408,50 @@ class Settings(Section):
     clusters: Clusters = Clusters()
     tokens: Tokens = Tokens()
     targets: tuple[Target, ...] = ()
+    tasks: tuple[Task, ...] = ()
     proxy: Proxy = Proxy()
     search: Search = Search()
     dataset: Dataset = Dataset()
     engine: Engine = Engine()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tasks_are_tests(cls, values: Any) -> Any:
+        """Files of tasks are among `decontamination.sets`: scores on what was trained on would mean nothing.
+
+        One that is named there already is left as it is.
+        """
+        given = [task for task in _mappings(values, "tasks") if isinstance(task.get("path"), str)]
+        if not given:
+            return values
+        below = values.get("decontamination") or {}
+        below = dict(below.model_dump() if isinstance(below, Section) else below)
+        sets = [*below.get("sets", ())]
+        known = {one.get("path") for one in _mappings(below, "sets")}
+        sets += [{"name": task.get("name"), "path": task["path"]} for task in given if task["path"] not in known]
+        return {**values, "decontamination": {**below, "sets": sets}}
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
         columns = [score.name for score in self.scores]
         if len(set(columns)) < len(columns):
             raise ValueError(f"two scores share a name: {', '.join(columns)}")
-        names = [target.name for target in self.targets]
+        names = [target.name for target in self.targets] + [task.name for task in self.tasks]
         if len(set(names)) < len(names):
-            raise ValueError(f"two targets share a name: {', '.join(names)}")
+            raise ValueError(f"two targets{' or tasks' if self.tasks else ''} share a name: {', '.join(names)}")
         own = self.search.trainer or self.search.evaluator  # which may give losses of any name
         if names and self.search.objective and self.search.objective not in names and not own:
-            raise ValueError(f"search.objective = {self.search.objective!r} is none of the targets: {', '.join(names)}")
+            listed = ", ".join(target.name for target in self.targets) or "there are none"
+            told = "".join(f", {task.name}" for task in self.tasks)
+            raise ValueError(
+                f"search.objective = {self.search.objective!r} is none of the targets: {listed}"
+                + (f"; nor of the tasks: {told[2:]}" if told else "")
+            )
         for name in () if own else self.search.objectives:
             if name not in names and not name.startswith(CLUSTER):
                 near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
                 raise ValueError(
-                    f"search.objectives: {name!r} is none of the targets ({', '.join(names) or 'there are none'})"
+                    f"search.objectives: {name!r} is no target or task; there are: {', '.join(names) or 'none'}"
                     + (f"; did you mean {near[0]!r}?" if near else f"; a cluster is written {CLUSTER}003")
                 )
         return self

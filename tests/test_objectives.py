@@ -98,7 +98,7 @@ def test_clusters_are_named_by_number_or_by_name(built):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("search.objectives={star=1}", "'star' is none of the targets .*; did you mean 'stars'"),
+        ("search.objectives={star=1}", "'star' is no target or task; there are: stars, mixed; did you mean 'stars'"),
         ("search.objectives={quux=1}", "a cluster is written cluster/003"),
         ("search.objectives={stars=0}", r"search\.objectives\.stars = 0: a weight is above 0"),
         ("search.objectives={stars=-1}", "a weight is above 0"),
