@@ -22,7 +22,7 @@ ui: $(STAMP)
 	$(BIN)/sirdar ui --workspace $(DEMO)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff check .

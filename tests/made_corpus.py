@@ -11,6 +11,7 @@ The encoder is a random one over the corpus's own words: its static vectors are 
 words, enough to tell the topics apart, and cost nothing to make again.
 """
 
+import contextlib
 import gzip
 import json
 import random
@@ -306,7 +307,8 @@ def encoder(cache: Path) -> Path:
     if not (folder / "model").is_dir():
         made = random_encoder(cache / f"making-{key[:12]}-{random.getrandbits(32):08x}", vocabulary())
         folder.mkdir(parents=True, exist_ok=True)
-        made.rename(folder / "model")
+        with contextlib.suppress(OSError):  # another session was first
+            made.rename(folder / "model")
     (folder / "models").mkdir(exist_ok=True)
     return folder
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import made_corpus
 import pytest
+from made_searches import copied
 from typer.main import get_command
 
 from mixer import command, job
@@ -257,10 +258,9 @@ def test_clean_says_what_and_deletes_only_when_told(
     assert lineage.signals(corpus, "crawl-1").manifest() is not None
 
 
-def test_an_interrupt_ends_it_at_once_and_in_one_line(
-    crawl_files: Path, encoder: Path, tmp_path: Path, built: Corpus
-) -> None:
-    corpus = made_corpus.make(tmp_path / "ws", crawl_files, encoder, names=("crawl-1", "crawl-2"))
+def test_an_interrupt_ends_it_at_once_and_in_one_line(tmp_path: Path, built: Corpus) -> None:
+    corpus = copied(built, tmp_path)
+    corpus.workspace.delete("signatures")
     # the job as the command runs it, slowed down so that the interrupt finds it in the middle of a stage
     code = (
         "import time; from pipelines.duplicates import minhash; slow = minhash.signatures\n"
