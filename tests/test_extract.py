@@ -23,7 +23,7 @@ from pipelines.reading.documents import read_parts
 from pipelines.reading.extract import page_text
 from pipelines.reading.framed import Framed
 from pipelines.reading.precise import installed
-from pipelines.reading.scan import seen
+from pipelines.reading.scan import seen, utf8_counts
 from pipelines.reading.warc import read_warc
 from pipelines.settings import Ingest
 
@@ -82,6 +82,16 @@ def test_any_bytes_decode_to_valid_text_or_are_no_text(body: bytes, declared: st
         decoded = decode(body, declared)
         decoded.text.encode()
         assert decoded.num_replaced >= 0
+
+
+@given(st.lists(st.sampled_from([*"a€é\u0800\uffff\ufffd\U00010000\U0010ffff"]) | st.binary(max_size=3), max_size=40))
+def test_bad_utf8_is_counted_as_python_replaces_it(pieces: list[str | bytes]) -> None:
+    body = b"".join(piece.encode() if isinstance(piece, str) else piece for piece in pieces)
+    for cut in range(min(len(body), 4) + 1):
+        part = body[: len(body) - cut]
+        text = part.decode("utf-8", "replace")
+        num_wide = sum(char > "\x7f" for char in part.decode("utf-8", "ignore"))
+        assert utf8_counts(part) == (num_wide, text.count("\ufffd") - part.count("\ufffd".encode()))
 
 
 def test_labels_mean_what_browsers_mean() -> None:
@@ -208,13 +218,11 @@ def _plainly_deep(html: str) -> int:
     return deepest
 
 
-@pytest.mark.parametrize("block_bytes", [7, 64, 1 << 20])
-def test_depth_is_counted_as_tag_by_tag(block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.reading.depth.BLOCK_BYTES", block_bytes)
+def test_depth_is_counted_as_tag_by_tag() -> None:
     pieces = ["<div>", "</div>", "<P x='<'>", "</p>", "<li>", "<Table>", "</table>", "<tr>", "<link>", "<lin>", "< b",
-              "</", "<", "<colgroup>", "<colgroups>", "<b1>", "x"]  # fmt: skip
+              "</", "<", "<colgroup>", "<colgroups>", "<OptGroup/>", "<thead1>", "<td_>", "<blockquote>", "<b1>", "x"]  # fmt: skip
     draw = random.Random(1)
-    for _ in range(50):
+    for _ in range(500):
         html = "".join(draw.choices(pieces, k=draw.randrange(40)))
         assert depth(html.encode()) == _plainly_deep(html), html
 

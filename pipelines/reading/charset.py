@@ -17,6 +17,7 @@ from operator import attrgetter
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 from pipelines.errors import DropRecord
+from pipelines.reading.scan import utf8_counts
 
 META_BYTES = 4096  # browsers look at 1024; pages with long comments first declare later
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -113,11 +114,8 @@ def _utf8(body: bytes) -> Decoded | None:
     try:
         return Decoded(body.decode(), "utf-8", 0)
     except UnicodeDecodeError:
-        decoded = _lenient(body, "utf-8")
-    if not decoded.num_replaced:
-        return decoded
-    num_wide = sum(map(len, _WIDE.findall(decoded.text))) - decoded.num_replaced
-    return decoded if num_wide >= 10 * decoded.num_replaced else None
+        num_wide, num_bad = utf8_counts(body)
+    return Decoded(body.decode("utf-8", "replace"), "utf-8", num_bad) if num_wide >= 10 * num_bad else None
 
 
 def _first_strict(body: bytes, names: dict[str, None]) -> Decoded | None:
@@ -167,5 +165,3 @@ def _utf16_without_mark(body: bytes) -> str | None:
         return "utf-16-le" if odd > num_zeros - odd else "utf-16-be"
     raise DropRecord("not_text")
 
-
-_WIDE = re.compile(r"[^\x00-\x7f]+")

@@ -7,13 +7,16 @@ body that only ends too early is kept: the beginning of a page is text like any 
 
 import zlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
+
+from isal import isal_zlib
 
 from pipelines.errors import DropRecord
 from pipelines.reading.framed import BrokenRecord
 
 SLICE_BYTES = 8 << 10  # of a compressed body at once; what follows a gzip member is copied, so it must be short
 GZIP_MAGIC = b"\x1f\x8b"
+DAMAGE = cast(type[Exception], isal_zlib.error)
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 LISTS = frozenset({"link", "x-robots-tag", "content-usage"})  # fields that servers repeat, with a value in each
 
@@ -126,8 +129,24 @@ def _unchunked(body: bytes) -> bytes:
     return b"".join(pieces)
 
 
+def _at_once(body: bytes, max_bytes: int, window_bits: int) -> bytes | None:
+    """A body that is one whole stream with a checksum, as nearly all are; None for the rest.
+
+    Twice as fast as zlib, which is believed in all else.
+    """
+    inflater = isal_zlib.decompressobj(window_bits)
+    try:
+        content = inflater.decompress(body, max_bytes + 1)
+    except DAMAGE:
+        return None
+    whole = inflater.eof and len(content) <= max_bytes and not inflater.unused_data.startswith(GZIP_MAGIC)
+    return content if whole else None
+
+
 def _inflated(body: bytes, max_bytes: int, window_bits: int) -> bytes:
     """All members of a body; linear in it, however many there are."""
+    if window_bits > 0 and (content := _at_once(body, max_bytes, window_bits)) is not None:
+        return content
     pieces, total, position = [], 0, 0
     inflater = zlib.decompressobj(window_bits)
     while position < len(body):

@@ -26,6 +26,33 @@ def seen(body: bytes) -> Seen:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def utf8_counts(data: bytes) -> tuple[int, int]:
+    """(whole characters beyond ASCII, U+FFFD that Python's decoder writes under "replace") of bytes read as UTF-8.
+
+    Of a broken character, the longest part that could begin one counts once (Unicode 16, section 3.9, table 3-8).
+    """
+    num_wide = num_bad = at = 0
+    while at < len(data):
+        first = data[at]
+        at += 1
+        if first < 0x80:
+            continue
+        if first < 0xC2 or first > 0xF4:
+            num_bad += 1
+            continue
+        low = 0xA0 if first == 0xE0 else 0x90 if first == 0xF0 else 0x80
+        high = 0x9F if first == 0xED else 0x8F if first == 0xF4 else 0xBF
+        missing = 1 if first < 0xE0 else 2 if first < 0xF0 else 3
+        while missing and at < len(data) and low <= data[at] <= high:
+            low, high = 0x80, 0xBF
+            missing -= 1
+            at += 1
+        num_wide += missing == 0
+        num_bad += missing != 0
+    return num_wide, num_bad
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _num_tags(data: bytes) -> int:
     total = 0
     for start in range(0, len(data), BLOCK_BYTES):

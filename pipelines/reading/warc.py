@@ -13,7 +13,7 @@ reader decompresses the file again and skips.
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from isal import isal_zlib
 
@@ -21,12 +21,13 @@ from pipelines.errors import DropRecord
 from pipelines.reading import optouts
 from pipelines.reading.framed import BrokenRecord, ByteFile, Framed, Lost, Window
 from pipelines.reading.licences import of_link_header
-from pipelines.reading.payload import decoded, fields, head_ends, media_type, response
+from pipelines.reading.payload import DAMAGE, decoded, fields, head_ends, media_type, response
 from pipelines.reading.streams import PULL_BYTES, GzipMember, Pieces, spread
 
 MAX_HEADER_BYTES = 64 << 10
-SINGLE_BYTES = 32 << 10  # of a member, compressed
-DAMAGE = cast(type[Exception], isal_zlib.error)
+SINGLE_BYTES = 32 << 10  # of a member, compressed: of nearly all the whole
+LARGE_BYTES = 256 << 10  # more of the others
+LARGE_CONTENT_BYTES = 8 << 20
 OPEN = (0, 0)  # a span that is filled in later
 GZIP_MAGIC = b"\x1f\x8b\x08"
 VERSION = b"WARC/"
@@ -78,19 +79,24 @@ def _single(window: Window, position: int, limit: int) -> Framed | None:
     finds none, zlib is believed.
     """
     data = window.at(position, SINGLE_BYTES)
+    end = position + len(data)
     inflater = isal_zlib.decompressobj(31)
     try:
         content = inflater.decompress(data, PULL_BYTES)
+        if not inflater.eof and len(content) < PULL_BYTES:
+            data = window.at(end, LARGE_BYTES)
+            end += len(data)
+            content += inflater.decompress(data, LARGE_CONTENT_BYTES)
     except DAMAGE:
         return None
     header = _header(content) if inflater.eof else None
     if header is None or not 0 <= header.length <= limit:
         return None
-    end = header.num_bytes + header.length
-    if len(content) - end != 4 or not content.endswith(b"\r\n\r\n"):
+    block_end = header.num_bytes + header.length
+    if len(content) - block_end != 4 or not content.endswith(b"\r\n\r\n"):
         return None
-    span = position, position + len(data) - len(inflater.unused_data)
-    return _judged(header, content[header.num_bytes : end], limit, span)
+    span = position, end - len(inflater.unused_data)
+    return _judged(header, content[header.num_bytes : block_end], limit, span)
 
 
 class _Stream:
