@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
 
+BLOCK_BYTES = 64
+STEP_BYTES = 16  # until the next block is tried
 ROOM_BYTES = 1 << 20  # kept from call to call: fresh memory costs more than the pass over it
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]+")
@@ -39,7 +41,7 @@ def cleaned(text: str) -> bytes:
 def _spaced(encoded: bytes) -> bytes | None:
     """The cleaned bytes; None where there are odd characters in them."""
     room = _ROOM if len(encoded) <= ROOM_BYTES else np.empty(len(encoded), np.uint8)
-    num_bytes = _write_clean(encoded, room)
+    num_bytes = _write_clean(np.frombuffer(encoded, np.uint8), room)
     if num_bytes < 0:
         return None
     return encoded if num_bytes == len(encoded) else room[:num_bytes].tobytes()
@@ -51,9 +53,9 @@ def _without_odd(text: str) -> bytes:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _write_clean(data: bytes, room: Bytes) -> int:
+def _write_clean(data: Bytes, room: Bytes) -> int:
     """How many bytes were written to the room, which is as long as the data; -1 where something in them is odd."""
-    at = written = num_line_ends = spaces_from = 0
+    at = written = num_line_ends = spaces_from = block_at = 0
     while at < len(data):
         kind, width = _kind_at(data, at)
         if kind == _PLAIN:
@@ -71,6 +73,13 @@ def _write_clean(data: bytes, room: Bytes) -> int:
             at += width
             # A space before a plain byte is one too, found without a branch that words of all lengths would mislead.
             while at + 1 < len(data):
+                if at >= block_at:
+                    if at + BLOCK_BYTES + 2 <= len(data) and _is_calm(data[at : at + BLOCK_BYTES + 2]):
+                        room[written : written + BLOCK_BYTES] = data[at : at + BLOCK_BYTES]
+                        written += BLOCK_BYTES
+                        at += BLOCK_BYTES
+                        continue
+                    block_at = at + STEP_BYTES
                 byte = data[at]
                 if not (_IS_PLAIN[byte] | ((byte == 32) & _IS_PLAIN[data[at + 1]])):
                     break
@@ -89,8 +98,28 @@ def _write_clean(data: bytes, room: Bytes) -> int:
     return written
 
 
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _is_calm(block: Bytes) -> bool:
+    """Whether all but the last two bytes may be copied as they are; the last of them begins nothing that may go.
+
+    What `_write_clean` and `_kind_at` say, without a branch.
+    """
+    last = block[BLOCK_BYTES - 1]
+    other = (last == 32) | (last == 10)
+    for at in range(BLOCK_BYTES):
+        first, second, third = block[at], block[at + 1], block[at + 2]
+        other |= (second == 10) & ((first == 32) | ((first == 10) & (third == 10)))
+        other |= ((first < 32) & (first != 10)) | (first == 127) | ((first == 0xC2) & (second <= 0xA0))
+        general = (second == 0x80) & ((third <= 0x8A) | (third == 0xAF) | (third == 0xA8) | (third == 0xA9))
+        other |= (first == 0xE2) & (general | ((second == 0x81) & (third == 0x9F)))
+        other |= (first == 0xE1) & (second == 0x9A) & (third == 0x80)
+        other |= (first == 0xE3) & (second == 0x80) & (third == 0x80)
+        other |= (first == 0xEF) & (((second == 0xBB) & (third == 0xBF)) | ((second == 0xBF) & (third >= 0xBE)))
+    return not other
+
+
 @numba.njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
-def _kind_at(data: bytes, at: int) -> tuple[int, int]:
+def _kind_at(data: Bytes, at: int) -> tuple[int, int]:
     """(kind, bytes) of the character that begins there."""
     first = data[at]
     kind = _KINDS[first]

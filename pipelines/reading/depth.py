@@ -16,7 +16,11 @@ _FLAT = (
 _WORD = np.zeros(256, np.bool_)
 _WORD[[*b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz", *range(128, 256)]] = True
 _MAX_LETTERS = 8  # a name of them is a number of 64 bits
-_FLAT_NAMES = np.sort(np.array([int.from_bytes(name.encode()) for name in _FLAT], np.uint64))
+_NUMBERS = [int.from_bytes(name.encode()) for name in _FLAT]
+_SIZE = next(size for size in range(len(_NUMBERS), 1000) if len({number % size for number in _NUMBERS}) == len(_NUMBERS))
+_FLAT_NAMES = np.zeros(_SIZE, np.uint64)  # each at its remainder
+for _number in _NUMBERS:
+    _FLAT_NAMES[_number % _SIZE] = _number
 
 
 def too_deep(html: str, num_bytes: int, num_tags: int) -> bool:
@@ -54,5 +58,4 @@ def depth(html: bytes) -> int:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _is_flat(letters: np.uint64) -> bool:
-    place = np.searchsorted(_FLAT_NAMES, letters)
-    return bool(place < len(_FLAT_NAMES) and _FLAT_NAMES[place] == letters)
+    return bool(_FLAT_NAMES[letters % np.uint64(_SIZE)] == letters)

@@ -55,11 +55,14 @@ def utf8_counts(data: bytes) -> tuple[int, int]:
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _num_tags(data: bytes) -> int:
     total = 0
-    for start in range(0, len(data), BLOCK_BYTES):
+    whole = len(data) // BLOCK_BYTES * BLOCK_BYTES
+    for start in range(0, whole, BLOCK_BYTES):
         count = np.uint8(0)
-        for at in range(start, min(start + BLOCK_BYTES, len(data))):
+        for at in range(start, start + BLOCK_BYTES):
             count = np.uint8(count + np.uint8(data[at] == 60))
         total += int(count)
+    for at in range(whole, len(data)):
+        total += data[at] == 60
     return total
 
 
