@@ -220,7 +220,8 @@ def _plainly_deep(html: str) -> int:
 
 def test_depth_is_counted_as_tag_by_tag() -> None:
     pieces = ["<div>", "</div>", "<P x='<'>", "</p>", "<li>", "<Table>", "</table>", "<tr>", "<link>", "<lin>", "< b",
-              "</", "<", "<colgroup>", "<colgroups>", "<OptGroup/>", "<thead1>", "<td_>", "<blockquote>", "<b1>", "x"]  # fmt: skip
+              "</", "<", "<colgroup>", "<colgroups>", "<OptGroup/>", "<thead1>", "<td_>", "<blockquote>",
+              "<b1>", "x"]  # fmt: skip
     draw = random.Random(1)
     for _ in range(500):
         html = "".join(draw.choices(pieces, k=draw.randrange(40)))

@@ -164,4 +164,3 @@ def _utf16_without_mark(body: bytes) -> str | None:
     if len(head) >= 4 and max(odd, num_zeros - odd) > 20 * min(odd, num_zeros - odd):
         return "utf-16-le" if odd > num_zeros - odd else "utf-16-be"
     raise DropRecord("not_text")
-

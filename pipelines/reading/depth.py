@@ -10,17 +10,24 @@ MAX_DEPTH = 10_000
 
 # Elements that are empty or close by themselves cannot get deep.
 _FLAT = (
-    "area base br col embed hr img input link meta param source track wbr p li dt dd option optgroup tr td th thead "
-    "tbody tfoot colgroup"
-).split(" ")
+    b"area base br col embed hr img input link meta param source track wbr p li dt dd option optgroup tr td th thead "
+    b"tbody tfoot colgroup"
+).split(b" ")
 _WORD = np.zeros(256, np.bool_)
 _WORD[[*b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz", *range(128, 256)]] = True
 _MAX_LETTERS = 8  # a name of them is a number of 64 bits
-_NUMBERS = [int.from_bytes(name.encode()) for name in _FLAT]
-_SIZE = next(size for size in range(len(_NUMBERS), 1000) if len({number % size for number in _NUMBERS}) == len(_NUMBERS))
-_FLAT_NAMES = np.zeros(_SIZE, np.uint64)  # each at its remainder
-for _number in _NUMBERS:
-    _FLAT_NAMES[_number % _SIZE] = _number
+
+
+def _by_remainder(names: list[bytes]) -> np.ndarray:
+    """uint64 [size]: every name as a number, at its remainder by the size; the least size that keeps them apart."""
+    numbers = [int.from_bytes(name) for name in names]
+    size = next(size for size in range(len(names), 1 << 16) if len({one % size for one in numbers}) == len(names))
+    table = np.zeros(size, np.uint64)
+    table[[one % size for one in numbers]] = numbers
+    return table
+
+
+_FLAT_NAMES = _by_remainder(_FLAT)
 
 
 def too_deep(html: str, num_bytes: int, num_tags: int) -> bool:
@@ -30,7 +37,7 @@ def too_deep(html: str, num_bytes: int, num_tags: int) -> bool:
     """
     if num_bytes <= 3 * MAX_DEPTH or num_tags <= MAX_DEPTH:
         return False  # a byte like `<` may be more than that in some charsets, never less
-    return depth(html.encode("utf-8", "replace")) > MAX_DEPTH
+    return bool(depth(html.encode("utf-8", "replace")) > MAX_DEPTH)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -58,4 +65,4 @@ def depth(html: bytes) -> int:
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _is_flat(letters: np.uint64) -> bool:
-    return bool(_FLAT_NAMES[letters % np.uint64(_SIZE)] == letters)
+    return bool(_FLAT_NAMES[letters % np.uint64(len(_FLAT_NAMES))] == letters)
