@@ -36,6 +36,18 @@ class Report:
     content: str
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What the addresses of later stages need of a finished one's manifest."""
+
+    content: str
+    parts: frozenset[str]
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> "Finished":
+        return cls(str(manifest["content"]), frozenset(part["part"] for part in manifest.get("parts", ())))
+
+
 class Progress(Protocol):
     def begin(self, stage: str, crawl: str, *, total: int, done: int) -> None: ...
     def advance(self, count: int, rows: int) -> None: ...
@@ -55,7 +67,11 @@ class Corpus:
     workspace: Workspace
     settings: Settings
     progress: Progress = field(default_factory=Silent, compare=False)
+    # What was worked out and read once: addresses that settings alone decide, those that contents decide, and those
+    # contents, by label. Without them each crawl would read the manifests of all before it, again for each stage.
     addresses: dict[tuple[str, ...], Stage] = field(default_factory=dict, init=False, compare=False, repr=False)
+    settled: dict[tuple[str, ...], Stage] = field(default_factory=dict, init=False, compare=False, repr=False)
+    contents: dict[str, Finished] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @cached_property
     def crawls(self) -> tuple[Crawl, ...]:
@@ -77,6 +93,12 @@ class Corpus:
         if unknown:
             raise SettingsError(f"clusters.fit_crawls: no crawl {unknown[0]!r}; there are: {', '.join(known)}")
         return self.settings.clusters.fit_crawls or tuple(known[:1])
+
+    def finished(self, stage: Stage) -> Finished:
+        """What the stage's manifest says, read once; StoreError where the stage has not been run."""
+        if stage.label not in self.contents:
+            self.contents[stage.label] = Finished.of(stage.finished())
+        return self.contents[stage.label]
 
     def run(
         self,
@@ -125,6 +147,9 @@ class Corpus:
         peak_bytes: int = 0,
         name: str = "",
     ) -> Report:
+        if self.contents.get(stage.label, known := Finished.of(manifest)) != known:
+            self.contents.clear()
+            self.settled.clear()
         report = Report(
             stage=name or stage.recipe.stage,
             crawl=stage.recipe.crawl,

@@ -74,13 +74,21 @@ Address = Callable[..., Stage]
 
 def remembered(address: Address) -> Address:
     """An address that settings alone decide, worked out once a corpus: the others ask for it thousands of times."""
+    return _once(address, lambda corpus: corpus.addresses)
 
+
+def settled(address: Address) -> Address:
+    """An address that contents decide, worked out once until a stage that was asked for its content has another."""
+    return _once(address, lambda corpus: corpus.settled)
+
+
+def _once(address: Address, memory: Callable[[Corpus], dict[tuple[str, ...], Stage]]) -> Address:
     @wraps(address)
     def once(corpus: Corpus, *crawl: str) -> Stage:
         key = (address.__name__, *crawl)
-        if key not in corpus.addresses:
-            corpus.addresses[key] = address(corpus, *crawl)
-        return corpus.addresses[key]
+        if key not in memory(corpus):
+            memory(corpus)[key] = address(corpus, *crawl)
+        return memory(corpus)[key]
 
     return once
 
@@ -198,6 +206,7 @@ def targets(corpus: Corpus) -> Stage:
     return _stage(corpus, "targets", "", settings)
 
 
+@settled
 def duplicates(corpus: Corpus, crawl: str) -> Stage:
     """Of rows that the verdicts keep, so that a group's keeper is never a document that is dropped anyway.
 
@@ -224,6 +233,7 @@ def dropping(corpus: Corpus, crawl: str, *, clustered: bool = True) -> list[Stag
     return [verdicts(corpus, crawl), duplicates(corpus, crawl), *asked]
 
 
+@settled
 def repeats(corpus: Corpus, crawl: str) -> Stage:
     """Of rows that verdicts and duplicates keep. The crawl before stands for all before it, as in `duplicates`."""
     order = corpus.crawl(crawl).order
@@ -243,6 +253,7 @@ def embeddings(corpus: Corpus, crawl: str) -> Stage:
     return _stage(corpus, "embeddings", crawl, settings, fingerprint(corpus.settings.embeddings), inputs)
 
 
+@settled
 def centroids(corpus: Corpus) -> Stage:
     from pipelines.vectors.cluster import kmeans_library
 
@@ -255,16 +266,18 @@ def centroids(corpus: Corpus) -> Stage:
     return _whole(corpus, "centroids", "", settings, {"k-means": kmeans_library()}, inputs)
 
 
+@settled
 def fine_clusters(corpus: Corpus, crawl: str) -> Stage:
     return _stage(
         corpus,
         "fine_clusters",
         crawl,
-        {"centroids": centroids(corpus).finished()["content"]},
+        {"centroids": corpus.finished(centroids(corpus)).content},
         inputs=[embeddings(corpus, crawl)],
     )
 
 
+@settled
 def semantic(corpus: Corpus, crawl: str) -> Stage:
     """Of rows that are kept and no duplicates. The crawl before stands for all before it."""
     order = corpus.crawl(crawl).order
@@ -274,6 +287,7 @@ def semantic(corpus: Corpus, crawl: str) -> Stage:
     return _whole(corpus, "semantic", crawl, corpus.settings.semantic.model_dump(mode="json"), inputs=inputs)
 
 
+@settled
 def tokenizer(corpus: Corpus) -> Stage:
     settings = corpus.settings.tokens.model_dump(mode="json", include={"tokenizer", "vocabulary", "sample_bytes"})
     if settings["tokenizer"] != "bpe":
@@ -298,13 +312,15 @@ def _given_tokenizer(corpus: Corpus) -> Stage:
     return _stage(corpus, "tokenizer", "", {"tokenizer": name}, versions("tokenizers"))
 
 
+@settled
 def tokens(corpus: Corpus, crawl: str) -> Stage:
     """Of every kept document, clustered or not: clusters change often, tokens need not."""
-    settings = {"tokenizer": tokenizer(corpus).finished()["content"]}
+    settings = {"tokenizer": corpus.finished(tokenizer(corpus)).content}
     inputs = [documents(corpus, crawl), cuts(corpus, crawl), *dropping(corpus, crawl)]
     return _stage(corpus, "tokens", crawl, settings, versions("tokenizers"), inputs)
 
 
+@settled
 def clusters(corpus: Corpus) -> Stage:
     """One table for all crawls. What is pruned, merged and named is decided on the fitted crawls alone."""
     settings = corpus.settings.clusters.model_dump(mode="json", exclude={"k_init", "iterations", "sample", "seed"})
@@ -318,6 +334,7 @@ def clusters(corpus: Corpus) -> Stage:
     return _whole(corpus, "clusters", "", settings, versions("scipy"), [centroids(corpus), *inputs])
 
 
+@settled
 def pools(corpus: Corpus) -> Stage:
     settings = corpus.settings.tokens.model_dump(mode="json", include={"validation"})
     inputs = [
@@ -326,6 +343,7 @@ def pools(corpus: Corpus) -> Stage:
     return _whole(corpus, "pools", "", settings, inputs=[clusters(corpus), *inputs])
 
 
+@settled
 def evaluations(corpus: Corpus) -> Stage:
     """The targets and tasks as tokens, and their own shares of the clusters; a task's metric is the search's."""
     from pipelines.vectors.embed import fingerprint
@@ -389,16 +407,12 @@ def _whole(
     inputs: list[Stage] | None = None,
 ) -> Stage:
     contents = {}
-    wanted: dict[str, frozenset[str]] = {}  # crawl -> its documents' parts, read once for all its stages
     for stage in inputs or ():
-        recipe, manifest = stage.recipe, stage.finished()
-        if recipe.crawl:
-            if recipe.crawl not in wanted:
-                wanted[recipe.crawl] = part_names(documents(corpus, recipe.crawl).finished())
-            if lacking := len(wanted[recipe.crawl] - part_names(manifest)):
-                raise StoreError(
-                    f"{stage.label} lacks {lacking} parts of documents; "
-                    f"run `sirdar {recipe.stage.replace('_', '-')}` again"
-                )
-        contents[stage.label] = str(manifest["content"])
+        recipe, found = stage.recipe, corpus.finished(stage)
+        wanted = corpus.finished(documents(corpus, recipe.crawl)).parts if recipe.crawl else frozenset()
+        if lacking := len(wanted - found.parts):
+            raise StoreError(
+                f"{stage.label} lacks {lacking} parts of documents; run `sirdar {recipe.stage.replace('_', '-')}` again"
+            )
+        contents[stage.label] = found.content
     return Stage(corpus.workspace, Recipe(name, VERSIONS[name], crawl, settings, libraries or {}, contents))
