@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mixer.report.markup import flops, seconds
 from pipelines.corpus import Report
 
 TOP_REASONS = 3
@@ -101,6 +102,35 @@ def mixture_table(names: list[str], mixtures: Mapping[str, list[float]], epochs:
         shares = [f"{100 * weights[index]:.1f} %" for weights in mixtures.values()]
         table.add_row(name, *shares, f"{epochs[index]:.2f}" if epochs else "")
     return table
+
+
+def plan_table(plan: Mapping[str, Any], used: Mapping[str, Mapping[str, Any]], kinds: Mapping[str, str]) -> Table:
+    """Trainings by kind, planned, and what was used of them where something was."""
+    told = any(one["num"] for one in used.values())
+    table = Table(box=None, header_style="bold")
+    table.add_column("")
+    columns = ("trainings", "tokens each", "FLOPs", "time", *(("done", "took", "plan / took") if told else ()))
+    for name in columns:
+        table.add_column(name, justify="right")
+    for kind, one in plan["kinds"].items():
+        row = [f"{one['num']:,}", f"{one['tokens_each']:,}", _operations(one["flops"]), _duration(one["seconds"])]
+        if told:
+            done, took = used[kind]["num"], used[kind]["seconds"]
+            whole = one["seconds"] is not None and took and done
+            row += [f"{done:,}", _duration(took), f"{one['seconds'] / took:.2f}" if whole else ""]
+        table.add_row(kinds[kind], *row)
+    every = plan["together"]
+    sums = (f"{every['num']:,}", "", _operations(every["flops"]), _duration(every["seconds"]))
+    table.add_row("together", *sums, style="bold")
+    return table
+
+
+def _duration(value: float | None) -> str:
+    return seconds(value) if value else ""
+
+
+def _operations(value: float) -> str:
+    return flops(value).removesuffix(" FLOPs") if value else "not known"
 
 
 def losses_table(rows: Mapping[str, tuple[float, float]]) -> Table:

@@ -8,7 +8,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from mixer.command import build, corpus, demo, export, looking, mix
+from mixer.command import build, corpus, demo, export, looking, mix, planning  # noqa: F401  planning adds to mix
 from mixer.command.options import console
 from pipelines.errors import SirdarError
 

@@ -1,0 +1,73 @@
+"""The plan of a search: its trainings are those that a search really makes, and its times follow from the speed."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_mixer_stages import copied
+from typer.testing import CliRunner
+
+from mixer import journal, plan
+from mixer import lineage as mixing
+from mixer.command import mix, planning  # noqa: F401  planning adds to mix
+from mixer.plan import Speed, Work, works
+from pipelines.settings import Proxy, Search
+
+SPEED = Speed(start_seconds=5.0, fixed_seconds=1.0, token_seconds=1e-3, workers=2, peak_bytes=0)
+
+
+def test_a_plan_counts_what_the_search_trains(built) -> None:
+    told, used = plan.planned(built, SPEED), plan.used(built)
+    for kind in ("search", "baselines", "comparison"):
+        one = told["kinds"][kind]
+        assert one["num"] == used[kind]["num"], kind  # nothing of this corpus is the same training twice
+        assert one["tokens"] == used[kind]["tokens"], kind
+        assert used[kind]["seconds"] > 0
+    assert told["together"]["num"] == sum(one["num"] for one in told["kinds"].values())
+    lines = [
+        len(line)
+        for stage in (mixing.search(built), mixing.comparison(built))
+        for line in (built.workspace.local(*stage.steps) / "journal.jsonl").read_bytes().splitlines()
+    ]
+    assert told["disk_bytes"] - told["num_parameters"] * 12 * 2 == pytest.approx(sum(lines), rel=0.25)
+
+
+def test_flops_are_those_of_the_proxy(built) -> None:
+    told = plan.planned(built, None)
+    assert told["together"]["seconds"] is None
+    assert told["together"]["flops"] == told["together"]["tokens"] * told["flops_per_token"]
+
+
+def test_rounds_wait_for_their_last_training() -> None:
+    work = Work("search", (5, 2, 1), 1000)
+    assert work.seconds(SPEED) == (3 + 1 + 1) * 2.0
+    assert work.seconds(replace(SPEED, workers=8)) == 3 * 2.0
+
+
+@pytest.mark.parametrize("rounds", [(24, 12, 6), (1,), (8, 8)])
+def test_random_search_shares_the_first_round(rounds: tuple[int, ...]) -> None:
+    asked = {work.kind: work for work in works(Search(rounds=rounds, final_seeds=2), Proxy(), 4)}
+    assert asked["baselines"].num == 4 + sum(rounds[1:])
+    assert asked["search"].num == sum(rounds)
+    assert asked["comparison"].num == 2 * 6
+    assert asked["search"].tokens % (128 * 4) == 0
+
+
+def test_the_command_measures_and_keeps_what_it_found(built, tmp_path: Path) -> None:
+    corpus = copied(built, tmp_path, keep=("search",))
+    folder = corpus.workspace.local(*mixing.search(corpus).steps)
+    before = journal.read(folder / "journal.jsonl")
+    run = CliRunner().invoke(mix.app, ["plan", "-w", corpus.workspace.root, "--json"])
+    assert run.exit_code == 0, run.output
+    told = json.loads(run.stdout)
+    speed = told["speed"]
+    assert speed["token_seconds"] > 0
+    assert speed["peak_bytes"] > 50e6  # torch alone is more
+    assert all(math.isfinite(one["seconds"]) and one["seconds"] > 0 for one in told["kinds"].values())
+    assert journal.read(folder / "journal.jsonl") == before  # a probe leaves no trials
+    again = CliRunner().invoke(mix.app, ["plan", "-w", corpus.workspace.root, "--json", "--no-probe"])
+    assert json.loads(again.stdout)["kinds"] == told["kinds"]
+    shown = CliRunner().invoke(mix.app, ["plan", "-w", corpus.workspace.root, "--no-probe"])
+    assert "plan / took" in shown.stdout.replace("\n", " ")
