@@ -5,7 +5,7 @@ STAMP := .venv/installed
 DEMO := demo
 DATA ?= ../shared/data
 
-.PHONY: install demo ui test check bench-corpus clean-demo
+.PHONY: install demo ui test check bench-corpus bench-mixer clean-demo
 
 install: $(STAMP)
 
@@ -32,6 +32,9 @@ check: $(STAMP)
 
 bench-corpus: $(STAMP)
 	$(BIN)/python infra/benchmarks/corpus/run.py --data $(DATA)
+
+bench-mixer: $(STAMP)
+	$(BIN)/python infra/benchmarks/mixer/run.py --data $(DATA)
 
 clean-demo:
 	rm -rf $(DEMO)

@@ -289,7 +289,7 @@ class Search(Section):
     metric: Literal["nats", "bits_per_byte"] = Field("nats", description="of texts: per token, or per UTF-8 byte")
     strategy: str = Field("climb", description="how mixtures are searched: climb, regmix, bayes, olmix ...; or `auto`")
     predictor: str = Field(
-        "", description="kriging, lightgbm, stack ..., for a strategy that takes one; empty: its own"
+        "", description="kriging, lightgbm, stack ... or `auto`, for a strategy that takes one; empty: its own"
     )
     rounds: tuple[int, ...] = Field((64, 32, 16), min_length=1, description="trials in each round")
     tokens: int = Field(200_000, gt=0, description="that each proxy is trained on")
@@ -314,7 +314,7 @@ class Search(Section):
     )
     PREDICTORS: ClassVar[tuple[str, ...]] = (
         *("linear", "quadratic", "loglinear", "kriging", "lightgbm", "lightgbm-climb", "lightgbm-regmix", "stack"),
-        "exposure",
+        *("auto", "exposure"),
     )
     WITH_PREDICTOR: ClassVar[tuple[str, ...]] = ("climb", "climb-paper", "climb-recipe", "regmix", "regmix-notebook")
 

@@ -1,7 +1,11 @@
 """Searches among a table's own mixtures: how far what a strategy ends with is from the table's best.
 
-The zero-training rules stand beside, as the listed mixture nearest to theirs. Where one of them ends at least as near
-as the best search of as many evaluations, the pool says nothing about searches, and its rows are labelled so.
+The zero-training rules stand beside, as the listed mixture nearest to theirs, and a descent that fits nothing: down the
+weight of the one domain that the text is of. Where one of them ends at least as near as the best search of as many
+evaluations, the pool says nothing about searches, and its rows are labelled so.
+
+Tables hold one run a mixture, so that no seed's luck can be told from them; the yardstick of a pool is how much the
+regret of random search differs from seed to seed at as many evaluations (`in_spreads`).
 """
 
 from collections.abc import Iterator
@@ -10,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from cells import Bench, Row
 from public_tables import admire, olmix, regmix
-from simulation import on_table
+from simulation import MAIN, SEEDS_OF_OTHERS, code_of, on_table
 
 from mixer.strategies.choice import STRATEGIES
 from mixer.strategies.rules import closest
@@ -18,7 +22,8 @@ from mixer.strategy import Target
 
 TRIALS = (32, 64, 112)
 # RegMix's two variants differ in how many mixtures they average, and of a list one is chosen.
-SEARCHES = tuple(name for name in STRATEGIES if name != "regmix-notebook")
+SEARCHES = tuple(name for name in dict.fromkeys(("auto", *STRATEGIES)) if name != "regmix-notebook")
+DESCENT = 4  # evaluations of the descent
 RULES = ("natural", "uniform", "entropy", "nearest")
 
 
@@ -35,16 +40,36 @@ class Pool:
 def measure(bench: Bench) -> Iterator[Row]:
     for pool in pools(bench):
         rules = {name: _of_rule(pool, name) for name in RULES if name != "nearest" or pool.target is not None}
+        if pool.target is not None:
+            rules["descent"] = _descended(pool, DESCENT)
         best_rule = min(rules, key=lambda name: rules[name])
+        spread = 0.0
         for trials in pool.trials:
             rows = [_searched(bench, pool, name, trials) for name in SEARCHES]
-            searches = [row for row in rows if row.name.split("/")[-1] != "random"]
-            told = min(row.value for row in searches if row.value is not None) < rules[best_rule] - 1e-12
+            by_name = {row.name.split("/")[-1]: row for row in rows}
+            spread = by_name["random"].spread or spread
+            searches = [row.value for name, row in by_name.items() if name != "random" and row.value is not None]
+            told = min(searches) < rules[best_rule] - 1e-12
             for row in rows:
                 notes = {**row.notes, "informative": told, "best_rule": best_rule}
+                notes |= _in_spreads(row.value, spread)
                 yield Row(row.name, row.value, row.unit, row.n, row.seeds, row.spread, notes)
         for name, regret in rules.items():
-            yield Row(f"search/{pool.name}/rule/{name}", regret, "from the best", 0, 1)
+            evaluations = DESCENT if name == "descent" else 0
+            notes = _in_spreads(regret, spread)
+            yield Row(f"search/{pool.name}/rule/{name}", regret, "from the best", evaluations, 1, None, notes)
+
+
+def _in_spreads(regret: float | None, spread: float) -> dict[str, object]:
+    return {} if regret is None or not spread else {"in_spreads": round(regret / spread, 3)}
+
+
+def _descended(pool: Pool, evaluations: int) -> float:
+    """The regret of the best of the listed mixtures that have most of the target's own domain."""
+    assert pool.target is not None
+    own = int(np.argmax(pool.target.counts))
+    most = np.argsort(-pool.weights[:, own], kind="stable")[:evaluations]
+    return float(pool.losses[most].min() - pool.losses.min())
 
 
 def pools(bench: Bench) -> list[Pool]:
@@ -80,7 +105,9 @@ def _searched(bench: Bench, pool: Pool, name: str, trials: int) -> Row:
         apart = pool.losses - pool.losses.min()
         return {"regret": float(apart[chosen]), "rank": int(order[chosen]), "tried": float(apart[tried])}
 
-    cells = bench.over_seeds(f"search/{pool.name}/{name}/{trials}", one)
+    most = None if name in MAIN else SEEDS_OF_OTHERS
+    code = ("simulation", "public_tables", code_of(name))
+    cells = bench.over_seeds(f"search/{pool.name}/{name}/{trials}", one, code, most)
     notes = {
         "mean_rank": round(float(np.mean([cell["rank"] for cell in cells])), 2),
         "found_the_best": sum(cell["rank"] == 0 for cell in cells) / len(cells),

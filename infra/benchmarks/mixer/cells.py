@@ -1,23 +1,29 @@
 """Rows of the mixture benchmark, and the cells they are made of: one seed's figure each, kept so that a run resumes.
 
-A cell's key holds a digest of the code that made it; changed code makes new cells, and old ones are never read again.
+A cell's key holds a digest of the code that made it: the text of its own function and of every module of this project
+that the ones it names import, directly or not. Changed code makes new cells, and old ones are never read again.
 """
 
+import ast
 import hashlib
+import inspect
 import json
 import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
+from multiprocessing import connection, get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-MEASURED = ("mixer/predictors", "mixer/strategies")
-ALSO = ("mixer/candidates.py", "mixer/strategy.py", "infra/benchmarks/mixer/simulation.py")
+# The first two import every method, and a cell depends on one, which simulation.code_of names; the third only writes.
+NOT_FOLLOWED = {"mixer.strategies.choice", "mixer.predictors.choice", "mixer.journal", "cells"}
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,12 @@ class Row:
 
 
 class Bench:
-    """Where the tables are, how many seeds are asked for, and the cells known."""
+    """Where the tables are, how many seeds are asked for, in how many processes, and the cells known."""
 
-    def __init__(self, data: Path, work: Path, seeds: int) -> None:
-        self.data, self.seeds = data, seeds
+    def __init__(self, data: Path, work: Path, seeds: int, processes: int = 1) -> None:
+        self.data, self.work, self.seeds, self.processes = data, work, seeds, processes
+        self.num_known = self.num_made = 0
         self._path = work / "mixer-cells.jsonl"
-        self._code = _digest()
         self._known: dict[str, Any] = {}
         if self._path.exists():
             whole, _, torn = self._path.read_text(encoding="utf-8").rpartition("\n")
@@ -53,28 +59,109 @@ class Bench:
             if torn:
                 self._path.write_text(whole + "\n" if whole else "", encoding="utf-8")
 
-    def cell(self, key: str, work: Callable[[], Any]) -> Any:
-        """What `work` gives, or gave for this key and this code."""
-        whole = f"{key}@{self._code}"
-        if whole not in self._known:
-            value = work()
+    def over_seeds(
+        self, key: str, work: Callable[[int], Any], code: Sequence[str] = (), most: int | None = None
+    ) -> list[Any]:
+        """A cell for each seed, from 0, at most `most`; `code`: the modules it depends on, or digests of such."""
+        digest = _digest([inspect.getsource(work), *(code_of_module(name) for name in code)])
+        seeds = range(min(self.seeds, most or self.seeds))
+        keys = [f"{key}/seed-{seed}@{digest}" for seed in seeds]
+        missing = [seed for seed in seeds if keys[seed] not in self._known]
+        self.num_known += len(seeds) - len(missing)
+        if missing:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": whole, "value": value}) + "\n")
-            self._known[whole] = value
-        return self._known[whole]
+                for seed, value in self._made(work, missing):
+                    file.write(json.dumps({"key": keys[seed], "value": value}) + "\n")
+                    file.flush()
+                    self._known[keys[seed]] = value
+                    self.num_made += 1
+        return [self._known[key] for key in keys]
 
-    def over_seeds(self, key: str, work: Callable[[int], Any]) -> list[Any]:
-        """A cell for each seed, from 0."""
-        return [self.cell(f"{key}/seed-{seed}", lambda seed=seed: work(seed)) for seed in range(self.seeds)]
+    def _made(self, work: Callable[[int], Any], seeds: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        """Each seed and what it gives, in the order of finishing; an error of a seed is raised here."""
+        num = min(self.processes, len(seeds))
+        if num < 2:
+            yield from ((seed, work(seed)) for seed in seeds)
+            return
+        context = get_context("fork")  # closures over tables: nothing is sent but seeds' values
+        ends = {}
+        for part in range(num):
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=_serve, args=(theirs, work, seeds[part::num]))
+            process.start()
+            theirs.close()
+            ends[ours] = process
+        try:
+            while ends:
+                for ready in connection.wait(list(ends)):
+                    assert isinstance(ready, Connection)
+                    try:
+                        told = ready.recv()
+                    except EOFError:
+                        process = ends.pop(ready)
+                        process.join()
+                        if process.exitcode:
+                            raise RuntimeError(f"a process of the benchmark ended with {process.exitcode}") from None
+                        continue
+                    yield told
+        finally:
+            for process in ends.values():
+                process.kill()
+
+
+def _serve(end: Connection, work: Callable[[int], Any], seeds: Sequence[int]) -> None:
+    for seed in seeds:
+        end.send((seed, work(seed)))
+
+
+@cache
+def code_of_module(name: str) -> str:
+    """A digest of the module's text and of all that it imports of this project; what is no module stands for itself."""
+    if _source(name) is None:
+        return name
+    found: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        module = waiting.pop()
+        path = _source(module)
+        if path is None or module in found or module in NOT_FOLLOWED:
+            continue
+        found[module] = path.read_text(encoding="utf-8")
+        waiting += _imported(found[module])
+    return _digest([text for _, text in sorted(found.items())])
+
+
+def _imported(text: str) -> set[str]:
+    """Modules that a text imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module of this project; nothing of others, nor of the program's errors and settings."""
+    if module.startswith("pipelines."):
+        return None
+    paths = (folder.joinpath(*module.split(".")).with_suffix(".py") for folder in (ROOT, HERE))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.blake2b("\0".join(texts).encode(), digest_size=6).hexdigest()
 
 
 def merged(path: Path, rows: Iterable[Row], date: str) -> None:
-    """Write the rows into the list at `path`, in the place of older ones of the same name."""
-    found = {row["name"]: row for row in (json.loads(path.read_text()) if path.exists() else [])}
-    stamp = {"machine": machine(), "date": date, "commit": commit()}
-    found |= {row.name: {**asdict(row), **stamp} for row in rows}
-    path.write_text(json.dumps(list(found.values()), indent=1) + "\n", encoding="utf-8")
+    """Write the rows into the list at `path`, in the place of older ones of the same section."""
+    made = {row.name: {**asdict(row), "machine": machine(), "date": date, "commit": commit()} for row in rows}
+    sections = {name.split("/")[0] for name in made}
+    older = json.loads(path.read_text()) if path.exists() else []
+    kept = [row for row in older if row["name"].split("/")[0] not in sections]
+    path.write_text(json.dumps([*kept, *made.values()], indent=1) + "\n", encoding="utf-8")
 
 
 def machine() -> str:
@@ -86,9 +173,3 @@ def machine() -> str:
 def commit() -> str:
     told = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     return told.stdout.strip()
-
-
-def _digest() -> str:
-    files = [path for folder in MEASURED for path in sorted((ROOT / folder).glob("*.py"))]
-    files += [ROOT / name for name in ALSO] + sorted(HERE.glob("*.py"))
-    return hashlib.blake2b(b"".join(path.read_bytes() for path in files), digest_size=6).hexdigest()

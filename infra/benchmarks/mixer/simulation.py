@@ -1,16 +1,23 @@
 """A strategy's search where a function or a table of finished runs answers in the place of training."""
 
+import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 
 import numpy as np
+from cells import code_of_module
 from landscapes import Landscape
 
 from mixer.candidates import Space, pool, start
 from mixer.prediction import Predictor
+from mixer.predictors.choice import PREDICTORS
+from mixer.strategies import choice
 from mixer.strategies.choice import strategy
 from mixer.strategy import History, Problem, Strategy, Target
 
 SHARES = (4, 2, 1)  # of the trials in CLIMB's rounds
+MAIN = {"auto", "climb", "regmix", "bayes", "random"}  # as many seeds as are asked for
+SEEDS_OF_OTHERS = 50
 ONE_ROUND = {"regmix", "regmix-notebook", "olmix", "mixing-laws", "modomodo", "random"}
 CANDIDATES = 20_000
 
@@ -95,3 +102,29 @@ def on_table(
     found, history = searched(strategy(name, problem), measure, rounds_of(trials, name), weights.shape[1])
     tried = history.weights[np.argmin(history.losses)]
     return rows[found.tobytes()], rows[tried.tobytes()]
+
+
+def code_of(name: str) -> str:
+    """What a strategy of this name is: a digest of its modules, and the settings that it is made with."""
+    few = np.random.default_rng(0).dirichlet(np.ones(3), 8)
+    problem = Problem(Space.free(np.ones(3)), few, few, target=Target.of_counts(np.ones(3)))
+    maker = choice.STRATEGIES.get(choice.AUTO if name == "auto" else name)
+    return _told(strategy(name, problem), "" if maker is None else maker.__module__)
+
+
+def code_of_predictor(name: str) -> str:
+    """The same of a predictor."""
+    return _told(PREDICTORS[name](0), "")
+
+
+def _told(made: object, module: str) -> str:
+    settings = {one.name: getattr(made, one.name) for one in fields(made)}  # type: ignore[arg-type]
+    parts = [f"{name}={value!r}" for name, value in settings.items() if name != "name" and not _of_problem(value)]
+    modules = {type(made).__module__, module, *(type(value).__module__ for value in settings.values())} - {""}
+    digests = [code_of_module(one) for one in sorted(modules) if one.startswith("mixer.")]
+    return hashlib.blake2b(" ".join([*parts, *digests]).encode(), digest_size=6).hexdigest()
+
+
+def _of_problem(value: object) -> bool:
+    """Arrays, which the little problem gave, and what is made of them."""
+    return isinstance(value, np.ndarray) or "array(" in repr(value)
