@@ -41,11 +41,12 @@ class Finding:
 
 
 def keeps_plausible_share(corpus: Corpus, report: Report) -> Finding:
-    """The rules drop something, and not nearly everything."""
+    """The rules, where there are any, drop something, and not nearly everything."""
     read, kept = int(report.counts["read"]), int(report.counts["kept"])
     share = kept / read if read else 0.0
+    most = 1.0 if corpus.settings.quality.preset == "everything" else MAX_KEPT
     return Finding(
-        MIN_KEPT <= share <= MAX_KEPT if read >= MIN_JUDGED else kept > 0, {"read": read, "kept": kept, "share": share}
+        MIN_KEPT <= share <= most if read >= MIN_JUDGED else kept > 0, {"read": read, "kept": kept, "share": share}
     )
 
 

@@ -34,7 +34,7 @@ def centroids(context: dg.AssetExecutionContext, workspace: CorpusResource) -> M
     code_version=str(lineage.VERSIONS["fine_clusters"]),
 )
 def fine_clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
-    """The nearest centroid of every embedded document."""
+    """The nearest centroid of every embedded document, or the folder that a document came from."""
     from pipelines.vectors.stages import run_fine_clusters
 
     return by_crawl(context, workspace, run_fine_clusters)
@@ -118,7 +118,7 @@ def tokens_match_manifest(context: dg.AssetCheckExecutionContext, workspace: Cor
 
 
 @dg.asset(
-    deps=[targets, tokenizer, clusters, centroids],
+    deps=[targets, tokenizer, clusters, centroids, pools],
     group_name="clusters",
     kinds={"torch"},
     pool="gpu",

@@ -29,6 +29,8 @@ else:
     Materialised = Recorded = dg.MaterializeResult
     Judged = dg.AssetCheckResult
 
+OFF = Finding(True, {"off": "the settings do not ask for it"})
+
 Told = Callable[[Corpus, Report], Finding]  # a claim about what a stage has just told
 Read = Callable[[Corpus, str], Finding]  # a claim that reads the stage again
 
@@ -53,15 +55,16 @@ def by_crawl(
     """Run a stage for each of the run's crawls, oldest first; nothing where the settings ask for no such stage."""
     corpus = workspace.open(context)
     if not lineage.wanted(corpus.settings, context.asset_key.path[-1]):
-        yield dg.MaterializeResult(metadata={"off": "the settings do not ask for it"})
-        return
-    findings: dict[str, dict[str, Finding]] = {name: {} for name in told}
-    for crawl in ordered(corpus, context.partition_keys):
-        report = run(corpus, crawl)
-        context.add_asset_metadata(metadata.of(corpus, report), partition_key=crawl)
-        for name, judge in told.items():
-            findings[name][crawl] = judge(corpus, report)
-    yield dg.MaterializeResult()
+        findings = {name: dict.fromkeys(context.partition_keys, OFF) for name in told}
+        yield dg.MaterializeResult(metadata=OFF.told)
+    else:
+        findings = {name: {} for name in told}
+        for crawl in ordered(corpus, context.partition_keys):
+            report = run(corpus, crawl)
+            context.add_asset_metadata(metadata.of(corpus, report), partition_key=crawl)
+            for name, judge in told.items():
+                findings[name][crawl] = judge(corpus, report)
+        yield dg.MaterializeResult()
     for spec in context.assets_def.check_specs:
         yield dg.Output(None, output_name=spec.get_python_identifier())
         yield from evaluations(context.instance, spec, findings[spec.name])
@@ -70,8 +73,10 @@ def by_crawl(
 def once(
     context: dg.AssetExecutionContext, workspace: CorpusResource, run: Callable[[Corpus], Report], **told: Told
 ) -> Materialised:
-    """Run a stage that spans all crawls."""
+    """Run a stage that spans all crawls; nothing where the settings ask for no such stage."""
     corpus = workspace.open(context)
+    if not lineage.wanted(corpus.settings, context.asset_key.path[-1]):
+        return dg.MaterializeResult(metadata=OFF.told)
     report = run(corpus)
     return dg.MaterializeResult(
         metadata=metadata.of(corpus, report),
@@ -83,7 +88,9 @@ def once(
 def checked_by_crawl(context: dg.AssetCheckExecutionContext, workspace: CorpusResource, read: Read) -> Iterator[Any]:
     """Judge a claim for each of the run's crawls."""
     corpus = workspace.open(context)
-    findings = {crawl: read(corpus, crawl) for crawl in ordered(corpus, context.partition_keys)}
+    there = lineage.wanted(corpus.settings, context.check_specs[0].asset_key.path[-1])
+    listed = ordered(corpus, context.partition_keys)
+    findings = {crawl: read(corpus, crawl) if there else OFF for crawl in listed}
     yield dg.Output(None)
     yield from evaluations(context.instance, context.check_specs[0], findings)
 

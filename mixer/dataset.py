@@ -192,7 +192,9 @@ def _models(corpus: Corpus) -> dict[str, str]:
     settings = corpus.settings
     tokenizer = _without_places(settings.tokens.tokenizer)
     return {
-        "encoder": f"{settings.embeddings.encoder} of {_without_places(settings.embeddings.model)}",
+        "encoder": f"{settings.embeddings.encoder} of {_without_places(settings.embeddings.model)}"
+        if lineage.by_topic(settings)
+        else "none: clusters are the folders of the input",
         "cluster_scores": ", ".join(_without_places(list(settings.clusters.scores))) or "from the quality signals",
         "tokenizer": f"bpe, {settings.tokens.vocabulary} entries" if tokenizer == "bpe" else tokenizer,
         "language": _without_places(settings.language.model),

@@ -61,13 +61,13 @@ def _asked(corpus: Corpus) -> Iterator[tuple[str, ...]]:
     of_crawls = [name for name in CRAWL_STAGES if lineage.wanted(corpus.settings, name)]
     yield from ((name,) for name in CORPUS_STAGES[:1])
     yield from ((name, crawl.name) for crawl in corpus.crawls for name in of_crawls)
-    yield from ((name,) for name in CORPUS_STAGES[1:])
+    yield from ((name,) for name in CORPUS_STAGES[1:] if lineage.wanted(corpus.settings, name))
 
 
 def _address(corpus: Corpus, name: str, *crawl: str) -> Stage | None:
     try:
         stage: Stage = getattr(lineage, name)(corpus, *crawl)
-    except (StoreError, SettingsError, InputError):  # the last of a model that is away
+    except (StoreError, SettingsError, InputError):  # the last of a model that is away, or of one domain
         return None
     return stage
 
@@ -256,7 +256,8 @@ def _cluster(corpus: Corpus, fine: int) -> str:
     from pipelines.fitting import read_clusters
 
     if fine < 0:
-        return "in no cluster, since it was not embedded"
+        topical = lineage.by_topic(corpus.settings)
+        return f"in no cluster, since it was {'not embedded' if topical else 'of no domain of the fitted crawls'}"
     try:
         table, merged = read_clusters(corpus)
     except StoreError:

@@ -40,6 +40,11 @@ def given(
     return {**values, "preset": preset or values.get("preset") or "laptop"}
 
 
+def laid_over(below: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person chose, on top of other differences from the preset."""
+    return _merge(below, chosen)
+
+
 def resolved(values: Mapping[str, Any]) -> Settings:
     """Settings of a preset's name and what differs from it."""
     name = values.get("preset", "laptop")

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from pipelines import lineage
 from pipelines.columns import dropping, kept_rows, parts_of
-from pipelines.corpus import Corpus, Report
+from pipelines.corpus import Corpus, Report, added
+from pipelines.domains import domain_of, domains
 from pipelines.errors import InputError
 from pipelines.records import ID_WORDS
 from pipelines.store import Stage, aligned
@@ -132,27 +133,27 @@ def tokenizer_json(corpus: Corpus) -> bytes:
 
 
 def run_clusters(corpus: Corpus) -> Report:
-    """Fine clusters scored, pruned, merged and named, with the tokens of all crawls."""
+    """Fine clusters scored, pruned, merged and named, or the domains; with the tokens of all crawls."""
     return published(corpus, lineage.clusters(corpus), lambda folder: _fit_clusters(corpus, folder))
 
 
 def _fit_clusters(corpus: Corpus, folder: Path) -> dict[str, Any]:
-    from pipelines.vectors import cluster, names
+    from pipelines.vectors import names
 
-    settings = corpus.settings.clusters
-    centroids = read_centroids(corpus)
-    every, documents = _fine_scores(corpus, len(centroids))
-    kept = cluster.prune(every, settings.min_score)
+    sources = () if lineage.by_topic(corpus.settings) else domains(corpus)
+    centroids = None if sources else read_centroids(corpus)
+    count = len(sources) if centroids is None else len(centroids)
+    every, documents = _fine_scores(corpus, count)
     scores = np.nan_to_num(every).mean(axis=1)
-    if not kept.any():
-        raise InputError(f"every cluster scores below clusters.min_score = {settings.min_score}; lower it")
-    merged = cluster.merge(
-        centroids, kept, how=settings.merge, k=settings.k, distance=settings.distance, weights=documents
-    )
+    if centroids is None:
+        _must_not_be_empty(corpus, sources, documents)
+        merged = np.arange(count)
+    else:
+        merged = _merged(corpus, centroids, every, documents)
     pq.write_table(
         pa.table(
             {
-                "fine_cluster": np.arange(len(centroids), dtype=np.int32),
+                "fine_cluster": np.arange(count, dtype=np.int32),
                 "cluster": merged.astype(np.int32),
                 "documents": documents,
                 "score": scores.astype(np.float32),
@@ -162,10 +163,48 @@ def _fit_clusters(corpus: Corpus, folder: Path) -> dict[str, Any]:
     )
     texts, labels = _samples(corpus, merged)
     named = names.name_clusters(texts, labels, num_terms=8)
+    named |= {number: (name, named.get(number, ("", []))[1]) for number, name in enumerate(sources)}
     table = _cluster_table(corpus, merged, scores, documents, named, texts, labels)
     pq.write_table(table, folder / "clusters.parquet")
-    told = {"fine": len(centroids), "pruned": int((~kept).sum()), "clusters": table.num_rows}
+    told = {"fine": count, "pruned": int((merged < 0).sum()), "clusters": table.num_rows}
     return {**told, "tokens": int(np.asarray(table["tokens"]).sum())}
+
+
+def _merged(corpus: Corpus, centroids: np.ndarray, scores: np.ndarray, documents: np.ndarray) -> np.ndarray:
+    """The merged cluster of each fine one, -1 where it is pruned."""
+    from pipelines.vectors import cluster
+
+    settings = corpus.settings.clusters
+    kept = cluster.prune(scores, settings.min_score)
+    if not kept.any():
+        raise InputError(f"every cluster scores below clusters.min_score = {settings.min_score}; lower it")
+    return cluster.merge(
+        centroids, kept, how=settings.merge, k=settings.k, distance=settings.distance, weights=documents
+    )
+
+
+def _must_not_be_empty(corpus: Corpus, sources: Sequence[str], documents: np.ndarray) -> None:
+    """InputError that says of every domain without a document what became of its records."""
+    empty = [name for name, count in zip(sources, documents.tolist(), strict=True) if not count]
+    if not empty:
+        return
+    told = []
+    for name in empty:
+        sides = [
+            side["counts"]
+            for crawl in corpus.fit_crawls
+            for side in lineage.documents(corpus, crawl).sidecars().values()
+            if domain_of(side["file"]) == name
+        ]
+        counts = added(sides)
+        why = {**counts.get("dropped", {}), **counts.get("errors", {})}
+        kept = counts.get("kept", 0)
+        told.append(
+            f"{name!r} ({counts.get('read', 0)} records read, {kept} of them documents"
+            + "".join(f", {count} {reason}" for reason, count in why.items())
+            + (", which rules or duplicates dropped)" if kept else ")")
+        )
+    raise InputError(f"no document is left of a domain: {'; '.join(told)}; take its files away, or mend them")
 
 
 def _fine_scores(corpus: Corpus, num_centroids: int) -> tuple[np.ndarray, np.ndarray]:

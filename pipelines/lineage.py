@@ -13,6 +13,7 @@ from typing import Any
 
 from pipelines.corpus import Corpus
 from pipelines.digest import file_digest, versions
+from pipelines.domains import domains
 from pipelines.errors import SettingsError, StoreError
 from pipelines.quality import rules
 from pipelines.settings import Settings
@@ -49,6 +50,8 @@ OPTIONAL: dict[str, Callable[[Settings], bool]] = {
     "dialects": lambda settings: bool(dialects_of(settings)),
     "scores": lambda settings: bool(settings.scores),
     "contamination": lambda settings: bool(settings.decontamination.sets),
+    "embeddings": lambda settings: by_topic(settings) or any(score.kind == "linear" for score in settings.scores),
+    "centroids": lambda settings: by_topic(settings),
     "repeats": lambda settings: bool(settings.repeats.units),
     "semantic": lambda settings: settings.semantic.threshold > 0,
 }
@@ -59,6 +62,8 @@ ASKED_BY = {
     "dialects": "a quality.preset that reads other pipelines' signals does (curator, dolma, dclm)",
     "scores": "scores names classifiers",
     "contamination": "decontamination.sets or tasks name tests",
+    "embeddings": "clusters.by = topic does, or a score of kind linear",
+    "centroids": "clusters.by = topic does",
     "repeats": "repeats.units says what is cut",
     "semantic": "semantic.threshold above 0 does",
 }
@@ -67,6 +72,11 @@ ASKED_BY = {
 def wanted(settings: Settings, name: str) -> bool:
     """Whether the job has this stage under the settings."""
     return name not in OPTIONAL or OPTIONAL[name](settings)
+
+
+def by_topic(settings: Settings) -> bool:
+    """Whether clusters are fitted on vectors; else they are the crawl's folders."""
+    return settings.clusters.by == "topic"
 
 
 Address = Callable[..., Stage]
@@ -268,6 +278,9 @@ def centroids(corpus: Corpus) -> Stage:
 
 @settled
 def fine_clusters(corpus: Corpus, crawl: str) -> Stage:
+    if not by_topic(corpus.settings):
+        listed = {"domains": list(domains(corpus))}
+        return _stage(corpus, "fine_clusters", crawl, listed, inputs=[documents(corpus, crawl)])
     return _stage(
         corpus,
         "fine_clusters",
@@ -323,7 +336,13 @@ def tokens(corpus: Corpus, crawl: str) -> Stage:
 @settled
 def clusters(corpus: Corpus) -> Stage:
     """One table for all crawls. What is pruned, merged and named is decided on the fitted crawls alone."""
-    settings = corpus.settings.clusters.model_dump(mode="json", exclude={"k_init", "iterations", "sample", "seed"})
+    topical = by_topic(corpus.settings)
+    apart = {"by", "k_init", "iterations", "sample", "seed"}
+    settings = (
+        corpus.settings.clusters.model_dump(mode="json", exclude=apart)
+        if topical
+        else corpus.settings.clusters.model_dump(mode="json", include={"by", "scores"})
+    )
     settings["fit_crawls"] = list(corpus.fit_crawls)
     settings["scores"] = [_file(path, "clusters.scores") for path in settings["scores"]]
     inputs = [
@@ -331,7 +350,8 @@ def clusters(corpus: Corpus) -> Stage:
         for crawl in corpus.crawls
         for stage in (signals(corpus, crawl.name), fine_clusters(corpus, crawl.name), tokens(corpus, crawl.name))
     ]
-    return _whole(corpus, "clusters", "", settings, versions("scipy"), [centroids(corpus), *inputs])
+    fitted = [centroids(corpus)] if topical else []
+    return _whole(corpus, "clusters", "", settings, versions("scipy"), [*fitted, *inputs])
 
 
 @settled
@@ -345,12 +365,18 @@ def pools(corpus: Corpus) -> Stage:
 
 @settled
 def evaluations(corpus: Corpus) -> Stage:
-    """The targets and tasks as tokens, and their own shares of the clusters; a task's metric is the search's."""
+    """The targets and tasks as tokens, and their own shares of the clusters, by vectors or by tokens; a task's metric
+    is the search's.
+    """
     from pipelines.vectors.embed import fingerprint
 
-    libraries = {**fingerprint(corpus.settings.embeddings), **versions("tokenizers")}
-    inputs = [targets(corpus), tokenizer(corpus), clusters(corpus), centroids(corpus)]
-    settings = encoder_settings(corpus)
+    libraries = versions("tokenizers")
+    inputs = [targets(corpus), tokenizer(corpus), clusters(corpus)]
+    if by_topic(corpus.settings):
+        libraries |= fingerprint(corpus.settings.embeddings)
+        inputs, settings = [*inputs, centroids(corpus)], encoder_settings(corpus)
+    else:
+        inputs, settings = [*inputs, pools(corpus)], {"nearest": "unigrams"}
     if corpus.settings.tasks:
         settings["tasks"] = [
             [task.name, _file(task.path, f"tasks.{task.name}"), task.prompt, task.max_items]

@@ -15,6 +15,8 @@ from pipelines.fitting import published, read_centroids, read_clusters, tokenize
 from pipelines.store import Stage, aligned
 from pipelines.token_pools import Pool, PoolBatch, validation_rows, write_pool
 
+DOMAIN_TOKENS = 50_000_000  # of each domain that its distribution of tokens is taken from
+
 
 def run_pools(corpus: Corpus) -> Report:
     """One memory-mapped token file per cluster and split, over all crawls."""
@@ -149,6 +151,8 @@ def _target_rows(corpus: Corpus, name: str, table: pa.Table) -> list[dict[str, A
 
 def _fine_counts(corpus: Corpus, stage: Stage, texts: Mapping[str, list[str]]) -> dict[str, list[int]]:
     """Documents of each name in every fine cluster."""
+    if not lineage.by_topic(corpus.settings):
+        return _domain_counts(corpus, texts)
     from pipelines.vectors import cluster, embed
     from pipelines.vectors.stages import model_cache
 
@@ -165,6 +169,22 @@ def _merged_counts(fine: list[int], merged: np.ndarray) -> list[int]:
     """The same by merged cluster; documents in pruned clusters are left out."""
     kept = merged >= 0
     return [int(count) for count in np.bincount(merged[kept], np.array(fine)[kept], int(merged.max()) + 1)]
+
+
+def _domain_counts(corpus: Corpus, texts: Mapping[str, list[str]]) -> dict[str, list[int]]:
+    """The same by the domain whose tokens each document is likeliest of."""
+    from pipelines import unigrams
+    from pipelines.tokens import encode, load_tokenizer
+
+    pool, tokenizer = open_pool(corpus), load_tokenizer(tokenizer_json(corpus))
+    heads = (pool.tokens(bucket, "train")[:DOMAIN_TOKENS] for bucket in range(pool.num_buckets))
+    shares = unigrams.log_shares(np.stack([unigrams.counts(head, pool.vocabulary) for head in heads]))
+    found = {}
+    for name, documents in texts.items():
+        ids = [np.asarray(one.values) for one in encode(tokenizer, documents)]
+        number = unigrams.likeliest(ids, shares)
+        found[name] = [int(count) for count in np.bincount(number, minlength=pool.num_buckets)]
+    return found
 
 
 def read_evaluations(corpus: Corpus) -> tuple[pa.Table, dict[str, list[int]]]:

@@ -146,6 +146,9 @@ class Embeddings(Section):
 class Clusters(Section):
     """Fine k-means, scores, pruning, merging."""
 
+    by: Literal["topic", "source"] = Field(
+        "topic", description="`source`: the crawl's folders, or files, are the clusters; nothing is embedded"
+    )
     fit_crawls: tuple[str, ...] = Field((), description="crawls that clusters are fitted on; empty: the first crawl")
     k_init: int = Field(1000, gt=1, description="fine clusters; fewer where there are under 20 documents each")
     iterations: int = Field(25, gt=0, description="of k-means")
@@ -433,6 +436,11 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
+        if self.clusters.by == "source" and self.semantic.threshold:
+            raise ValueError(
+                f"semantic.threshold = {self.semantic.threshold:g} compares vectors within clusters by topic, and"
+                " clusters.by = 'source' has none; set one of the two back"
+            )
         columns = [score.name for score in self.scores]
         if len(set(columns)) < len(columns):
             raise ValueError(f"two scores share a name: {', '.join(columns)}")

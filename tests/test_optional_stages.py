@@ -20,6 +20,7 @@ CRAWLS = ("crawl-1", "crawl-2")
 def test_without_being_asked_for_none_is_in_the_job(built: Corpus) -> None:
     assert not {step.name for step, _ in planned(built)} & set(OPTIONAL)
     assert not {line.stage for line in inspection.status(built)} & set(OPTIONAL)
+    assert "by" not in lineage.clusters(built).recipe.settings  # the address is that of a workspace before it
 
 
 def test_each_is_aligned_with_the_documents_and_counted(all_on: Corpus) -> None:

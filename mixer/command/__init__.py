@@ -8,13 +8,14 @@ import sys
 import typer
 from rich.markup import escape
 
-from mixer.command import build, corpus, demo, export, looking, mix, planning  # noqa: F401  planning adds to mix
+from mixer.command import build, corpus, demo, domains, export, looking, mix, planning  # noqa: F401  planning adds to mix
 from mixer.command.options import console
 from pipelines.errors import SirdarError
 
 INTERRUPTED = 130  # the exit code that typer gives to Ctrl-C
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
+mix.app.command("domains")(domains.mix_domains)
 for _commands in (build.app, looking.app, demo.app):
     app.add_typer(_commands)
 for _name, _group in {

@@ -82,17 +82,22 @@ def _say_plan(corpus: Any, inputs: list[str], crawl: str) -> None:
 def _stage_command(step: Step) -> Callable[..., None]:
     def of_crawls(workspace: WorkspaceOption = "workspace", crawl: CrawlOption = "") -> None:
         with watched(workspace) as corpus:
-            if not lineage.wanted(corpus.settings, step.name):
-                raise SettingsError(f"the settings ask for no {step.name}: {lineage.ASKED_BY[step.name]}")
+            _must_be_wanted(corpus, step)
             for name in [crawl] if crawl else [one.name for one in corpus.crawls]:
                 corpus.crawl(name)
                 step.run(corpus, name)
 
     def of_corpus(workspace: WorkspaceOption = "workspace") -> None:
         with watched(workspace) as corpus:
+            _must_be_wanted(corpus, step)
             step.run(corpus)
 
     return of_crawls if step.scope == "crawl" else of_corpus
+
+
+def _must_be_wanted(corpus: Any, step: Step) -> None:
+    if not lineage.wanted(corpus.settings, step.name):
+        raise SettingsError(f"the settings ask for no {step.name}: {lineage.ASKED_BY[step.name]}")
 
 
 MEANINGS = {

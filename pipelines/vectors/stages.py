@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipelines import lineage
 from pipelines.columns import RowMap, Rows, Tables, parts_of, run_rows
 from pipelines.corpus import Corpus, Report
+from pipelines.domains import domain_of
 from pipelines.store import Recipe, Stage, aligned
 
 
@@ -89,10 +90,12 @@ def _vectors_of(recipe: Recipe) -> tuple[Any, ...]:
 
 
 def run_fine_clusters(corpus: Corpus, crawl: str) -> Report:
-    """The nearest fitted centroid of every embedded document."""
+    """The nearest fitted centroid of every embedded document, or the domain of every document."""
     from pipelines.fitting import read_centroids
 
     stage = lineage.fine_clusters(corpus, crawl)
+    if not lineage.by_topic(corpus.settings):
+        return corpus.run(stage, parts_of(corpus, crawl), _BySource(stage, lineage.documents(corpus, crawl)))
     inputs = {"embeddings": (lineage.embeddings(corpus, crawl), ("embedded", "vector"))}
     return run_rows(corpus, stage, inputs, partial(_fine_clusters, read_centroids(corpus)))
 
@@ -107,6 +110,23 @@ def _fine_clusters(centroids: np.ndarray, tables: Tables) -> Rows:
         vectors = matrix(tables["embeddings"]["vector"])[embedded]
         number[embedded], distance[embedded] = cluster.assign(vectors, centroids)
     return pa.table({"cluster": number, "distance": distance}), {"read": len(embedded), "kept": int(embedded.sum())}
+
+
+@dataclass(frozen=True)
+class _BySource:
+    """The domain of a part's documents, as its number among those of the fit crawls; -1 where it is none of them."""
+
+    output: Stage
+    documents: Stage
+
+    def __call__(self, part: str) -> tuple[int, int]:
+        ids = self.documents.read(part, ("id",))
+        numbers = {name: number for number, name in enumerate(self.output.recipe.settings["domains"])}
+        number = numbers.get(domain_of(self.documents.sidecar(part)["file"]), -1)
+        table = ids.append_column("cluster", pa.array(np.full(len(ids), number, np.int32)))
+        table = table.append_column("distance", pa.array(np.zeros(len(ids), np.float32)))
+        self.output.commit(part, table, counts={"read": len(ids), "kept": len(ids) if number >= 0 else 0})
+        return len(ids), 0
 
 
 def vector_column(vectors: np.ndarray) -> pa.FixedSizeListArray:
