@@ -36,7 +36,11 @@ def read(path: Path) -> tuple[Entry, ...]:
     One entry per key: a success stands whatever comes after it, and takes the place of earlier failures.
     Raises StoreError for a line that ends in a newline and cannot be read.
     """
-    data = path.read_bytes() if path.exists() else b""
+    return parsed(path.read_bytes() if path.exists() else b"", path)
+
+
+def parsed(data: bytes, path: Path | str) -> tuple[Entry, ...]:
+    """The same of a journal's bytes; `path` is for errors."""
     entries, _ = _parsed(data, path)
     return _sorted(_latest(entries))
 
@@ -114,7 +118,7 @@ def write_whole(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-def _parsed(data: bytes, path: Path) -> tuple[list[Entry], int]:
+def _parsed(data: bytes, path: Path | str) -> tuple[list[Entry], int]:
     """Entries, and how many bytes of `data` they take up; the rest is a torn last line."""
     entries: list[Entry] = []
     good = 0

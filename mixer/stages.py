@@ -17,6 +17,7 @@ from mixer.place import working
 from mixer.search import MixtureSearch, Recommendation
 from mixer.searches import Watch, num_done, search_of, trained, watching
 from mixer.tables import Runs
+from mixer.takeover import Reusing, known
 from mixer.trainers import close_trainers, trainer_of
 from mixer.trial import Schedule
 from pipelines.corpus import Corpus, Report
@@ -38,9 +39,14 @@ def run_round(corpus: Corpus, number: int) -> Report:
 
     def train(search: MixtureSearch, watch: Watch) -> None:
         search.propose_round(number)
-        search.train_round(number, trainer_of(corpus, SEARCH), watch)
+        search.train_round(number, _reusing(corpus), watch)
 
     return trained(corpus, f"round {number}", {number}, corpus.settings.search.rounds[number - 1], train)
+
+
+def _reusing(corpus: Corpus) -> Reusing:
+    """The corpus's trainer, for what no other search of the workspace has trained."""
+    return Reusing(trainer_of(corpus, SEARCH), known(corpus))
 
 
 def run_predictor(corpus: Corpus, number: int) -> Report:
@@ -70,8 +76,9 @@ def run_mixture(corpus: Corpus) -> Report:
     def train(search: MixtureSearch, watch: Watch) -> None:
         if not (search.folder / "fits" / f"round-{len(rounds)}.json").exists():
             raise StoreError(f"round {len(rounds)} of the search is not done yet; run `sirdar mix search` first")
-        search.train_rules(trainer_of(corpus, SEARCH), watch)
-        search.train_random(trainer_of(corpus, SEARCH), watch)
+        trainer = _reusing(corpus)
+        search.train_rules(trainer, watch)
+        search.train_random(trainer, watch)
 
     num_rules = 4
     trained(corpus, "baselines", {0, len(rounds) + 1}, num_rules + sum(rounds) - rounds[0], train)

@@ -1,6 +1,7 @@
 """`sirdar mix`: the search for the mixture, and mixtures from tables of runs that others trained."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,10 +23,19 @@ def mix_search(workspace: WorkspaceOption = "workspace") -> None:
 
     Example: sirdar mix search -w ws
     """
+    from mixer import takeover
+
     with watched(workspace) as corpus:
+        _say(takeover.told(corpus))
         for step, arguments in planned(corpus):
             if step.name in ("round", "predictor", "mixture"):
                 step.run(corpus, *arguments)
+        _say(takeover.taken(corpus))
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command("show")

@@ -1,0 +1,199 @@
+"""Trials of the workspace's other searches: those that this one asks for too are taken over, not trained again.
+
+A trial's key covers all that its training depends on, so that a finished one is as good in any journal. What is of
+other pools, targets, proxies or seeds is of no use, and the reason is told. Journals are read as they lie: another
+process may be writing one, whose torn last line is then left out.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mixer import journal
+from mixer import lineage as mixing
+from mixer.differences import differences
+from mixer.journal import Entry
+from mixer.objectives import SEARCH, objective_of
+from mixer.place import JOURNAL
+from mixer.trainer import OnResult, Trainer
+from mixer.trial import Result, Trial
+from pipelines import lineage
+from pipelines.corpus import Corpus
+from pipelines.errors import StoreError
+from pipelines.settings import Proxy
+
+MAX_DIFFERENCES = 4  # that one line tells
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the journal of another search holds; `damage` says why it could not be read."""
+
+    label: str
+    entries: tuple[Entry, ...]
+    damage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What the trials of a search have in common, and the losses that it reads."""
+
+    proxy: Proxy
+    seed: int
+    data: str
+    losses: tuple[str, ...]
+
+
+class Reusing:
+    """A trainer that trains only what is not known by its key."""
+
+    def __init__(self, trainer: Trainer, known: Mapping[str, Result]) -> None:
+        self.trainer, self.known = trainer, known
+
+    def train(self, trials: Sequence[Trial], on_result: OnResult) -> None:
+        for trial in trials:
+            if trial.key in self.known:
+                on_result(self.known[trial.key])
+        rest = [trial for trial in trials if trial.key not in self.known]
+        if rest:
+            self.trainer.train(rest, on_result)
+
+
+def usable(pasts: Sequence[Past], sought: Sought) -> dict[str, tuple[str, Result]]:
+    """Key -> (label, result) of every finished trial that a search may take over; of several the first label's."""
+    found: dict[str, tuple[str, Result]] = {}
+    for past in sorted(pasts, key=lambda past: past.label):
+        for entry in past.entries:
+            if not obstacles(entry, sought):
+                found.setdefault(entry.result.key, (past.label, entry.result))
+    return found
+
+
+def obstacles(entry: Entry, sought: Sought) -> list[str]:
+    """Why a trial is of no use to a search: pools, targets, programs, proxy, seed, version, losses, failed."""
+    trial, result = entry.trial, entry.result
+    found = [name for name, theirs, ours in _of_data(trial.data, sought.data) if theirs != ours]
+    found += ["proxy"] * (trial.proxy != sought.proxy) + ["seed"] * (trial.seed != sought.seed)
+    found += ["version"] * (trial.key != result.key)  # made by a version that names trials otherwise
+    if result.failed:
+        return [*found, "failed"]
+    return found + ["losses"] * (not set(sought.losses) <= result.losses.keys())
+
+
+def _of_data(theirs: str, ours: str) -> list[tuple[str, str, str]]:
+    """(part, theirs, ours): data is the digests of pools and targets, maybe of one's own programs, and the split."""
+    sides = []
+    for data in (theirs, ours):
+        pools, _, rest = data.partition("-")
+        targets, _, rest = rest.partition("-")
+        sides.append((pools, targets, rest))
+    return list(zip(("pools", "targets", "programs"), *sides, strict=True))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# In a workspace
+
+
+def known(corpus: Corpus) -> dict[str, Result]:
+    """Key -> result of the trials that stand finished in other searches of the workspace."""
+    return {key: result for key, (_, result) in usable(pasts(corpus), _sought(corpus)).items()}
+
+
+def pasts(corpus: Corpus) -> list[Past]:
+    """Every other search of the workspace that has a journal."""
+    own, workspace = mixing.search(corpus).label, corpus.workspace
+    found = []
+    for name in workspace.names("search"):
+        for digest in workspace.names("search", name):
+            place = ("search", name, digest)
+            label = "/".join(place)
+            if label == own or not workspace.exists(*place, JOURNAL):
+                continue
+            with workspace.open(*place, JOURNAL) as file:
+                data = bytes(file.read())
+            try:
+                found.append(Past(label, journal.parsed(data, workspace.path(*place, JOURNAL))))
+            except StoreError as error:
+                found.append(Past(label, (), str(error)))
+    return found
+
+
+def told(corpus: Corpus) -> list[str]:
+    """A line for each other search with trials: how many may be of use, or why none is."""
+    sought = _sought(corpus)
+    lines = []
+    for past in pasts(corpus):
+        num = len(past.entries)
+        fit = len(usable([past], sought))
+        if past.damage:
+            lines.append(f"{past.label}: not looked at, since {past.damage}")
+        elif fit:
+            lines.append(f"{past.label}: {fit} of {num} trials fit; those that this search asks for are taken over")
+        elif num:
+            lines.append(f"{past.label}: none of {num} trials fits: {_reasons(corpus, past, sought)}")
+    return lines
+
+
+def taken(corpus: Corpus) -> list[str]:
+    """A line for each other search that this one's trials stand in too: the same training, not one like it."""
+    stage = mixing.search(corpus)
+    place = (*stage.steps, JOURNAL)
+    if not corpus.workspace.exists(*place):
+        return []
+    with corpus.workspace.open(*place) as file:
+        ours = journal.parsed(bytes(file.read()), corpus.workspace.path(*place))
+    others = usable(pasts(corpus), _sought(corpus))
+    same = Counter(
+        others[entry.result.key][0]
+        for entry in ours
+        if entry.result.key in others and others[entry.result.key][1].to_json() == entry.result.to_json()
+    )
+    return [f"{count} of {len(ours)} trials are those of {label}, not trained again" for label, count in same.items()]
+
+
+def _sought(corpus: Corpus) -> Sought:
+    return Sought(
+        proxy=corpus.settings.proxy,
+        seed=corpus.settings.search.seed,
+        data=f"{mixing.data_digest(corpus)}-{SEARCH}",
+        losses=objective_of(corpus, SEARCH).names,
+    )
+
+
+def _reasons(corpus: Corpus, past: Past, sought: Sought) -> str:
+    """Every obstacle of the past's commonest kind, in words."""
+    kinds = Counter(tuple(obstacles(entry, sought)) for entry in past.entries)
+    found = kinds.most_common(1)[0][0]
+    entry = next(entry for entry in past.entries if tuple(obstacles(entry, sought)) == found)
+    trial = entry.trial
+    words: dict[str, Callable[[], str]] = {
+        "pools": lambda: f"other pools ({_why(corpus, 'pools', trial.data.split('-')[0])})",
+        "targets": lambda: f"other targets ({_why(corpus, 'evaluations', trial.data.split('-')[1])})",
+        "programs": lambda: "another trainer or evaluator (search.trainer, search.evaluator)",
+        "proxy": lambda: f"another proxy ({_changed(trial.proxy, sought.proxy)})",
+        "seed": lambda: f"another seed (search.seed was {trial.seed}, is {sought.seed})",
+        "version": lambda: "an earlier version of this program trained them",
+        "failed": lambda: "they failed",
+        "losses": lambda: f"no loss {', '.join(sorted(set(sought.losses) - entry.result.losses.keys()))} in them",
+    }
+    # Targets are placed among the pools' clusters, so other pools make other targets by themselves.
+    shown = [name for name in found if not (name == "targets" and "pools" in found)]
+    return "; ".join(words[name]() for name in shown)
+
+
+def _why(corpus: Corpus, name: str, content: str) -> str:
+    """What differs between the current folder of a stage and the one of this content."""
+    ours = getattr(lineage, name)(corpus).label
+    for digest in corpus.workspace.names(name):
+        label = f"{name}/{digest}"
+        place = (name, digest, "manifest.json")
+        if corpus.workspace.exists(*place) and corpus.workspace.read_json(*place).get("content") == content:
+            lines = differences(corpus.workspace, label, ours)
+            more = [f"and {len(lines) - MAX_DIFFERENCES} more"] if len(lines) > MAX_DIFFERENCES else []
+            return ", ".join([*lines[:MAX_DIFFERENCES], *more]) or f"{label} is another"
+    return f"theirs are no longer in {name}/"
+
+
+def _changed(theirs: Proxy, ours: Proxy) -> str:
+    old, new = theirs.model_dump(), ours.model_dump()
+    return ", ".join(f"{key} was {old[key]}, is {new[key]}" for key in new if old[key] != new[key])

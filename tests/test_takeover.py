@@ -1,0 +1,171 @@
+"""Trials of earlier searches: which are taken over, and why others are not."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import made_corpus
+import pytest
+from made_searches import Planted, copied, folder_of, searched, without_times
+
+from mixer import journal, takeover
+from mixer import lineage as mixing
+from mixer.differences import differences
+from mixer.journal import Entry
+from mixer.takeover import Past, Reusing, Sought, obstacles, usable
+from mixer.trial import Loss, Result, Schedule, Trial
+from pipelines import lineage
+from pipelines.corpus import Corpus
+from pipelines.settings import Proxy
+
+PROXY = Proxy(layers=1, width=16, heads=2)
+SOUGHT = Sought(PROXY, 1, "pools-targets-search", ("search/a",))
+
+
+def entry(share: float = 0.5, *, names: tuple[str, ...] = ("search/a", "search/b"), **given: object) -> Entry:
+    values = {"proxy": PROXY, "seed": 1, "data": SOUGHT.data, **given}
+    trial = Trial(Schedule.static((share, 1 - share), 100), round=1, index=0, **values)  # type: ignore[arg-type]
+    return Entry(trial, Result(trial.key, {name: Loss(share, 1.0) for name in names}, 100, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("past", "found"),
+    [
+        (entry(), []),
+        (entry(names=("search/a",)), []),
+        (entry(names=("search/b",)), ["losses"]),
+        (entry(seed=2), ["seed"]),
+        (entry(proxy=PROXY.model_copy(update={"width": 32})), ["proxy"]),
+        (entry(data="others-targets-search"), ["pools"]),
+        (entry(data="pools-others-search"), ["targets"]),
+        (entry(data="pools-targets-abcd-search"), ["programs"]),
+        (entry(data="pools-targets-final"), ["programs"]),
+        (entry(data="something else"), ["pools", "targets", "programs"]),
+        (Entry(entry().trial, replace(entry().result, key="0" * 32)), ["version"]),
+        (Entry(entry().trial, Result(entry().trial.key, {}, 0, 0.0, error="out of memory")), ["failed"]),
+        (
+            Entry(entry().trial, Result(entry().trial.key, {"search/a": Loss(math.nan, 1.0)}, 0, 0.0)),
+            ["failed"],
+        ),
+    ],
+)
+def test_a_trial_is_taken_only_where_all_that_it_depends_on_is_the_same(past: Entry, found: list[str]) -> None:
+    assert obstacles(past, SOUGHT) == found
+    assert bool(usable([Past("search/x/1", (past,))], SOUGHT)) == (not found)
+
+
+def test_of_two_searches_with_a_trial_the_first_by_label_gives_it() -> None:
+    ours, theirs = entry(), entry()
+    theirs = Entry(theirs.trial, replace(theirs.result, seconds=9.0))
+    pasts = [Past("search/y/1", (theirs, entry(0.3))), Past("search/x/2", (ours,))]
+    found = usable(pasts, SOUGHT)
+    assert found == usable(pasts[::-1], SOUGHT)
+    assert found[ours.trial.key] == ("search/x/2", ours.result)
+    assert len(found) == 2
+
+
+def test_only_what_is_unknown_is_trained() -> None:
+    trials = [entry(share).trial for share in (0.1, 0.2, 0.3)]
+    known = {trials[1].key: entry(0.2).result}
+    results: list[Result] = []
+    trainer = Planted()
+    Reusing(trainer, known).train(trials, results.append)
+    assert trainer.trained == [trials[0].key, trials[2].key]
+    assert sorted(result.key for result in results) == sorted(trial.key for trial in trials)
+    Reusing(Planted(0), known).train(trials[1:2], results.append)  # nothing is left: no trainer is asked
+
+
+# ---------------------------------------------------------------------------------------------------------
+# In a workspace
+
+
+@pytest.fixture
+def first(built: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Corpus:
+    """A workspace with one finished search, of 12 trials."""
+    corpus = copied(built, tmp_path)
+    trainer = Planted()
+    searched(corpus, trainer, monkeypatch)
+    assert len(trainer.trained) == 12
+    assert takeover.told(corpus) == takeover.taken(corpus) == []
+    return corpus
+
+
+def test_the_same_search_under_another_name_trains_nothing(first: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = made_corpus.changed(first, "search.name=again")
+    label = mixing.search(first).label
+    assert takeover.told(again) == [f"{label}: 12 of 12 trials fit; those that this search asks for are taken over"]
+    searched(again, Planted(0), monkeypatch)
+    assert without_times(folder_of(again, mixing.search)) == without_times(folder_of(first, mixing.search))
+    assert takeover.taken(again) == [f"12 of 12 trials are those of {label}, not trained again"]
+
+
+def test_a_longer_search_trains_the_difference_beside_a_torn_journal(
+    first: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder_of(first, mixing.search) / "journal.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole.splitlines()[0][:200])  # as it lies while another process writes
+    longer = made_corpus.changed(first, "search.rounds=[6, 3]")
+    trainer = Planted()
+    searched(longer, trainer, monkeypatch)
+    trials = journal.read(folder_of(longer, mixing.search) / "journal.jsonl")
+    known = {one.trial.key for one in journal.read(path)}
+    shared = sum(one.trial.key in known for one in trials)
+    assert shared >= 4  # the rules at least
+    assert len(trainer.trained) == len(trials) - shared
+    assert not known & set(trainer.trained)
+    assert takeover.taken(longer) == [
+        f"{shared} of {len(trials)} trials are those of {mixing.search(first).label}, not trained again"
+    ]
+    assert path.read_bytes().startswith(whole)  # nobody has mended it
+
+
+def test_a_damaged_journal_of_another_search_costs_only_its_trials(
+    first: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder_of(first, mixing.search) / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], b"garbage\n", *lines[1:]]))
+    again = made_corpus.changed(first, "search.name=again")
+    [line] = takeover.told(again)
+    assert "not looked at, since" in line
+    assert "line 2 of 13 cannot be read" in line
+    trainer = Planted()
+    searched(again, trainer, monkeypatch)
+    assert len(trainer.trained) == 12
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (("proxy.width=32", "proxy.layers=2"), "another proxy (layers was 1, is 2, width was 16, is 32)"),
+        (("search.seed=7",), "another seed (search.seed was 42, is 7)"),
+        (("search.trainer=['true']",), "another trainer or evaluator (search.trainer, search.evaluator)"),
+        (("search.objectives={'cluster/0'=1}",), "no loss search/cluster/000 in them"),
+    ],
+)
+def test_why_nothing_fits(first: Corpus, changes: tuple[str, ...], reason: str) -> None:
+    label = mixing.search(first).label
+    other = made_corpus.changed(first, *changes)
+    assert takeover.told(other) == [f"{label}: none of 12 trials fits: {reason}"]
+
+
+def test_other_clusters_are_told_by_the_setting_that_made_them(first: Corpus) -> None:
+    fewer = made_corpus.changed(first, "clusters.k=3")
+    made_corpus.run_corpus(fewer)
+    [line] = takeover.told(fewer)
+    assert line.endswith("none of 12 trials fits: other pools (clusters.k was 4, is 3)")
+    assert differences(fewer.workspace, lineage.pools(fewer).label, lineage.pools(fewer).label) == []
+    first.workspace.delete(*lineage.pools(first).steps)
+    assert "other pools (theirs are no longer in pools/)" in takeover.told(fewer)[0]
+
+
+def test_a_target_more_is_told(first: Corpus, tmp_path: Path) -> None:
+    stars = next(target for target in first.settings.targets if target.name == "stars")
+    entries = [{"name": one.name, "path": one.path} for one in first.settings.targets]
+    listed = ", ".join(f'{{name="{one["name"]}", path="{one["path"]}"}}' for one in entries)
+    more = made_corpus.changed(first, f'targets=[{listed}, {{name="more", path="{stars.path}"}}]')
+    made_corpus.run_corpus(more)
+    [line] = takeover.told(more)
+    assert "other targets (" in line
+    assert "targets.files.more is new" in line
