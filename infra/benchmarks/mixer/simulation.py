@@ -11,8 +11,7 @@ from landscapes import Landscape
 from mixer.candidates import Space, pool, start
 from mixer.prediction import Predictor
 from mixer.predictors.choice import PREDICTORS
-from mixer.strategies import choice
-from mixer.strategies.choice import strategy
+from mixer.strategies.choice import STRATEGIES, strategy
 from mixer.strategy import History, Problem, Strategy, Target
 
 SHARES = (4, 2, 1)  # of the trials in CLIMB's rounds
@@ -108,7 +107,7 @@ def code_of(name: str) -> str:
     """What a strategy of this name is: a digest of its modules, and the settings that it is made with."""
     few = np.random.default_rng(0).dirichlet(np.ones(3), 8)
     problem = Problem(Space.free(np.ones(3)), few, few, target=Target.of_counts(np.ones(3)))
-    maker = choice.STRATEGIES.get(choice.AUTO if name == "auto" else name)
+    maker = STRATEGIES.get(name)
     return _told(strategy(name, problem), "" if maker is None else maker.__module__)
 
 
