@@ -12,33 +12,24 @@ def round_of(stage: str) -> int:
 
 
 def trials(corpus: Corpus, number: int) -> list[dict[str, Any]]:
-    """A round's candidates with what was predicted before it and measured in it, best first; null: not there."""
-    import pyarrow.parquet as pq
-
-    from mixer import journal, objectives
+    """A round's candidates with what was predicted before it and measured in it, best first; null: it failed."""
     from mixer import lineage as mixing
-    from mixer.runs import measured
+    from mixer.searches import search_of
 
     stage = mixing.search(corpus)
-    folder = stage.workspace.local(*stage.steps)
-    objective = objectives.objective_of(corpus, objectives.SEARCH)
-    # By weights: a mixture that an earlier round trained already has its line there.
-    finished = {entry.trial.schedule.weights: entry.result for entry in journal.read(folder / "journal.jsonl")}
-    rows = []
-    for row in pq.read_table(folder / "candidates" / f"round-{number}.parquet").to_pylist():
-        result = finished.get(tuple(row["weights"]))
-        loss = measured(result, objective) if result else math.nan
-        rows.append(
-            {
-                "index": row["index"],
-                "loss": loss if math.isfinite(loss) else None,
-                "predicted": row["predicted"],
-                "spread": row["spread"],
-                "seconds": result.seconds if result else None,
-                "error": result.error if result else "not trained",
-                "weights": row["weights"],
-            }
-        )
+    found = search_of(corpus, stage.workspace.local(*stage.steps)).outcomes(number)
+    rows = [
+        {
+            "index": index,
+            "loss": _number(one.loss),
+            "predicted": _number(one.predicted),
+            "spread": _number(one.spread),
+            "seconds": sum(result.seconds for result in one.results),
+            "error": one.error,
+            "weights": list(one.trial.schedule.weights),
+        }
+        for index, one in enumerate(found)
+    ]
     return sorted(rows, key=lambda row: (row["loss"] is None, row["loss"], row["index"]))
 
 
@@ -62,3 +53,7 @@ def comparison(corpus: Corpus) -> dict[str, dict[str, Any]]:
     from mixer.stages import read_comparison
 
     return dict(read_comparison(corpus)["mixtures"])
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -112,8 +112,8 @@ def compare(
     budget. Resumes from folder/journal.jsonl; writes folder/comparison.json.
     """
     tokens = settings.final_tokens or settings.tokens
-    # Not the search's seed: its winner was chosen on that one's luck.
-    seeds = tuple(settings.seed + 1 + index for index in range(settings.final_seeds))
+    # None of the search's seeds: its winner was chosen on their luck.
+    seeds = tuple(settings.seed + settings.seeds + index for index in range(settings.final_seeds))
     schedules = {name: scaled(schedule, tokens) for name, schedule in mixtures.items()}
     trials = {
         (name, seed): Trial(schedule, proxy, seed, data, round=row, index=column, name=name)

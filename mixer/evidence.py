@@ -26,18 +26,32 @@ LEADERS = 20
 class Outcome:
     """A candidate of a round, what it was predicted to give (NaN: nothing), and what it gave (NaN: it failed)."""
 
-    trial: Trial
-    result: Result
-    loss: float
+    trial: Trial  # of the first seed
+    results: tuple[Result, ...]  # of all its seeds
+    by_seed: tuple[float, ...]
     predicted: float
     spread: float
-    values: Mapping[str, float]  # of each of its losses, in the objective's metrics
+    values: Mapping[str, float]  # of each of its losses, in the objective's metrics, the mean over seeds
+
+    @property
+    def loss(self) -> float:
+        """The mean over seeds; NaN where one failed, since means of different seeds are not paired."""
+        return math.fsum(self.by_seed) / len(self.by_seed)
+
+    @property
+    def error(self) -> str:
+        return next((result.error for result in self.results if result.error), "")
 
 
-def outcome(trial: Trial, result: Result, objective: Objective, predicted: float, spread: float) -> Outcome:
-    """A finished trial as the objective reads it."""
-    values = {name: objective.value(name, loss) for name, loss in result.losses.items()}
-    return Outcome(trial, result, measured(result, objective), predicted, spread, values)
+def outcome(trial: Trial, results: Sequence[Result], objective: Objective, predicted: float, spread: float) -> Outcome:
+    """A finished trial, of one or more seeds, as the objective reads it."""
+    names = [name for name in results[0].losses if all(name in result.losses for result in results)]
+    values = {
+        name: math.fsum(objective.value(name, result.losses[name]) for result in results) / len(results)
+        for name in names
+    }
+    by_seed = tuple(measured(result, objective) for result in results)
+    return Outcome(trial, tuple(results), by_seed, predicted, spread, values)
 
 
 def history(outcomes: Sequence[Outcome], num_buckets: int) -> History:
@@ -45,7 +59,7 @@ def history(outcomes: Sequence[Outcome], num_buckets: int) -> History:
     kept = list({outcome.trial.key: outcome for outcome in outcomes if math.isfinite(outcome.loss)}.values())
     if not kept:
         if outcomes:
-            raise TrialError(f"all {len(outcomes)} trials failed, the first: {outcomes[0].result.error}")
+            raise TrialError(f"all {len(outcomes)} trials failed, the first: {outcomes[0].error}")
         return History.empty(num_buckets)
     names = set.intersection(*(set(outcome.values) for outcome in kept))
     return History(
@@ -113,9 +127,10 @@ def of_search(
         (outcome for outcome in everything if math.isfinite(outcome.loss)), key=lambda outcome: outcome.loss
     )
     rules = {outcome.trial.name: outcome.loss for outcome in parts.get("rules", ())}
+    seeds = max((len(outcome.by_seed) for outcome in everything), default=1)
     return {
         "recommended": recommended,
-        "remark": _remark(recommended, rules, unit),
+        "remark": _remark(recommended, rules, unit, seeds),
         "others": {
             name: {"weights": list(weights), "measured": finite(rules.get(name, math.nan))}
             for name, weights in others.items()
@@ -144,7 +159,8 @@ def _told(outcome: Outcome) -> dict[str, Any]:
         "loss": finite(outcome.loss),
         "predicted": finite(outcome.predicted),
         "spread": finite(outcome.spread),
-        "error": outcome.result.error,
+        "error": outcome.error,
+        **({"by_seed": [finite(loss) for loss in outcome.by_seed]} if len(outcome.by_seed) > 1 else {}),
     }
 
 
@@ -159,22 +175,27 @@ def _of_proposals(outcomes: Sequence[Outcome]) -> float | None:
 
 def _cost(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Tokens and process seconds, each training once."""
-    results = {outcome.result.key: outcome.result for outcome in outcomes}.values()
+    runs = {
+        result.key: (result, loss)
+        for outcome in outcomes
+        for result, loss in zip(outcome.results, outcome.by_seed, strict=True)
+    }
     return {
-        "num_runs": len(results),
-        "num_failed": sum(not math.isfinite(outcome.loss) for outcome in outcomes),
-        "tokens": sum(result.tokens for result in results),
-        "seconds": math.fsum(result.seconds for result in results),
+        "num_runs": len(runs),
+        "num_failed": sum(not math.isfinite(loss) for _, loss in runs.values()),
+        "tokens": sum(result.tokens for result, _ in runs.values()),
+        "seconds": math.fsum(result.seconds for result, _ in runs.values()),
     }
 
 
-def _remark(recommended: Mapping[str, Any], rules: Mapping[str, float], unit: str) -> str:
+def _remark(recommended: Mapping[str, Any], rules: Mapping[str, float], unit: str, seeds: int) -> str:
     measured = {name: loss for name, loss in rules.items() if math.isfinite(loss)}
     predicted, spread = recommended["predicted"], recommended["spread"]
     if not measured or predicted is None:
         return "No rule was trained beside the search, or it predicts nothing: see the final comparison."
     name, loss = min(measured.items(), key=lambda item: item[1])
-    numbers = f"predicted {predicted:.4f} +- {spread or 0:.4f} {unit}, {name} measured {loss:.4f} (one seed)"
+    runs = "one seed" if seeds == 1 else f"mean of {seeds} seeds"
+    numbers = f"predicted {predicted:.4f} +- {spread or 0:.4f} {unit}, {name} measured {loss:.4f} ({runs})"
     if predicted + (spread or 0) < loss:
         return f"On proxies the mixture found is ahead of the best rule: {numbers}. The final comparison decides."
     return f"On proxies the mixture found is not shown to beat the best rule: {numbers}."

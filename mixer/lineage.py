@@ -10,7 +10,7 @@ from pipelines.errors import SettingsError, StoreError
 from pipelines.settings import Search, Settings
 from pipelines.store import Recipe, Stage
 
-VERSIONS = {"search": 2, "mixture": 1, "comparison": 1, "dataset": 2}
+VERSIONS = {"search": 3, "mixture": 1, "comparison": 1, "dataset": 2}
 OWN = ("trainer", "evaluator")  # settings of the search that are a user's own programs
 COMMANDS = {"mixture": "mix mixture", "comparison": "mix comparison"}  # those not named like their stage
 
@@ -24,9 +24,10 @@ def search(corpus: Corpus) -> Stage:
     chosen = search_settings(corpus)
     asked = {
         "search": {
-            **chosen.model_dump(mode="json", exclude={*apart, "strategy", "predictor", *OWN}),
+            **chosen.model_dump(mode="json", exclude={*apart, *Search.ONCE, *OWN}),
             **chosen.chosen(),
         },
+        **_mixtures_reused(chosen),
         **own_programs(corpus),
         "proxy": settings.proxy.model_dump(mode="json"),
         "objective": objectives.described(objectives.served(corpus)),
@@ -34,6 +35,16 @@ def search(corpus: Corpus) -> Stage:
     }
     inputs = {"pools": _content(lineage.pools(corpus)), "evaluations": _content(lineage.evaluations(corpus))}
     return _stage(corpus, "search", settings.search.name, asked, versions("torch", "lightgbm"), inputs)
+
+
+def _mixtures_reused(settings: Search) -> dict[str, Any]:
+    """Digests of the files that frozen groups take their shares from: a path says nothing of what is in it."""
+    paths = [Path(group.mixture) for group in settings.frozen if group.mixture]
+    for path in paths:
+        if not path.is_file():
+            raise SettingsError(f"search.frozen: mixture = {path} is not there; name the mixture.json of a search")
+    digests = [file_digest(path) for path in paths]
+    return {"reused": digests} if digests else {}
 
 
 def search_settings(corpus: Corpus) -> Search:
@@ -49,13 +60,18 @@ def search_settings(corpus: Corpus) -> Search:
 
 
 def mixture(corpus: Corpus) -> Stage:
-    return _stage(corpus, "mixture", "", {}, {}, {"search": search(corpus).recipe.digest})
+    random = "random" in corpus.settings.search.final_mixtures
+    return _stage(
+        corpus, "mixture", "", {} if random else {"random": False}, {}, {"search": search(corpus).recipe.digest}
+    )
 
 
 def comparison(corpus: Corpus) -> Stage:
     asked = {"final_seeds", "final_tokens", "final_mixtures", "tokens", "seed"}
+    search = corpus.settings.search
     settings = {
-        **corpus.settings.search.model_dump(mode="json", include=asked),
+        **search.model_dump(mode="json", include=asked),
+        **({"seeds": search.seeds} if search.seeds > 1 else {}),  # the runs take those after the search's
         "proxy": corpus.settings.proxy.model_dump(mode="json"),
         **own_programs(corpus),
     }

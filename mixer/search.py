@@ -7,9 +7,9 @@
 
 Every step reads what it needs from the folder and does nothing twice: resuming is running again, and each step
 may run in a process of its own. Round 0 is the zero-training rules. After the last round come the runs that
-random search has beyond round 1: the start sampler is drawn once for both, and its first rows are round 1 of
-the strategy and of random search alike, which saves those runs and changes neither's distribution. Neither
-rules nor random runs are shown to the strategy.
+random search has beyond round 1: the start sampler is drawn once for both, and its first rows are (of `auto`, are
+among) round 1 of the strategy and of random search alike, which saves those runs and changes neither's distribution.
+No other run of rules or of random search is shown to the strategy.
 """
 
 import json
@@ -27,12 +27,13 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from mixer import candidates, evidence
 from mixer.candidates import Candidates, Floats, Space
 from mixer.journal import read, write_whole
-from mixer.predictors.choice import predictor
+from mixer.problem import problem_of, strategy_of
+from mixer.recommendation import Recommendation, reported
 from mixer.runs import Objective, Progress, no_progress, results, train_trials
 from mixer.strategies import rules
-from mixer.strategies.choice import strategy
 from mixer.strategies.random_search import RandomSearch
-from mixer.strategy import History, Problem, Strategy, Target
+from mixer.strategies.reuse import Groups
+from mixer.strategy import History, Problem, Strategy, among
 from mixer.tables import Runs, of_history
 from mixer.trainer import Trainer
 from mixer.trial import Schedule, Trial
@@ -54,25 +55,6 @@ def one_thread(work: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """The mixture found, as a schedule of one phase over the dataset's budget, and those that it must beat."""
-
-    schedule: Schedule
-    predicted: float  # loss at the proxies' size and tokens
-    spread: float
-    others: dict[str, Schedule]  # natural, uniform, nearest, entropy, random
-    report: Path
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schedule": self.schedule.to_json(),
-            "predicted": evidence.finite(self.predicted),
-            "spread": evidence.finite(self.spread),
-            "others": {name: schedule.to_json() for name, schedule in self.others.items()},
-        }
-
-
 def run_search(
     folder: Path,
     *,
@@ -87,6 +69,7 @@ def run_search(
     budget_tokens: int = 0,
     tasks: Sequence[str] = (),
     weights: Sequence[float] = (),
+    groups: Groups | None = None,
 ) -> Recommendation:
     """The whole search in `folder`, or what is left of it after a kill."""
     search = MixtureSearch(
@@ -100,6 +83,7 @@ def run_search(
         budget_tokens=budget_tokens,
         tasks=tuple(tasks),
         weights=tuple(weights),
+        groups=groups,
     )
     for number in search.rounds:
         search.propose_round(number)
@@ -117,6 +101,7 @@ class MixtureSearch:
     `nearest`: the target's own search documents per cluster. `data`: digest of token pools and targets.
     `budget_tokens`: of the dataset, for the repetition caps; 0: what the clusters hold. `tasks`: the evaluations
     whose mean is the objective, by `weights`, for strategies that predict each apart; none: the objective as one.
+    `groups`: of clusters whose shares among themselves are frozen.
     """
 
     folder: Path
@@ -129,6 +114,7 @@ class MixtureSearch:
     budget_tokens: int = 0
     tasks: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
+    groups: Groups | None = None
 
     @property
     def rounds(self) -> range:
@@ -147,21 +133,26 @@ class MixtureSearch:
         return Space.of(self.token_counts, budget_tokens=self.budget, max_epochs=self.settings.max_epochs)
 
     @cached_property
-    def strategy(self) -> Strategy:
-        asked = self.settings
-        problem = Problem(
-            space=self.space,
-            start=self._start,
-            pool=candidates.pool(self.space, asked.candidates, concentration=asked.concentration, seed=asked.seed),
-            seed=asked.seed,
-            target=Target.of_counts(np.array(self.nearest)),
+    def problem(self) -> Problem:
+        return problem_of(
+            self.settings,
+            self.token_counts,
+            self.nearest,
+            budget_tokens=self.budget,
             tasks=self.tasks,
             weights=self.weights,
-            predictor=predictor(asked.predictor, asked.seed, self.token_counts, (asked.tokens,))
-            if asked.predictor
-            else None,
+            groups=self.groups,
         )
-        return strategy(asked.strategy, problem)
+
+    @cached_property
+    def start(self) -> Floats:
+        """What the start sampler drew, as mixtures of all clusters."""
+        drawn = self.problem.start
+        return drawn if self.groups is None else self.groups.expand(drawn)
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        return strategy_of(self.settings, self.problem, self.groups)
 
     # -----------------------------------------------------------------------------------------------------
     # Steps
@@ -176,7 +167,7 @@ class MixtureSearch:
         """Train what the journal lacks of the round; TrialError where more than max_failed of it fails."""
         train_trials(
             self.journal,
-            self._trials(number),
+            self.trials(number),
             trainer=trainer,
             objective=self.objective,
             max_failed=self.settings.max_failed,
@@ -193,22 +184,33 @@ class MixtureSearch:
             recommended=self.strategy.recommend(history),
             fitted=self.strategy.fit(history),
             refit=lambda rows: self.strategy.fit(history.take(rows)),
-            outcomes=self._outcomes(number),
+            outcomes=self.outcomes(number),
         )
         _write_json(self.folder / "fits" / f"round-{number}.json", found)
         return found
 
-    def train_rules(self, trainer: Trainer, progress: Callable[[Progress], None] = no_progress) -> None:
-        """Train the zero-training rules' mixtures, as round 0."""
+    def propose_rules(self) -> list[Trial]:
+        """The trials of the zero-training rules' mixtures, as round 0."""
         mixtures = rules.all_of(self.space, self.nearest)
         self._written(0, lambda: Candidates.unpredicted(np.array(list(mixtures.values())), tuple(mixtures)))
+        return self.trials(0)
+
+    def train_rules(self, trainer: Trainer, progress: Callable[[Progress], None] = no_progress) -> None:
+        """Train the zero-training rules' mixtures, but those that the search has trained itself."""
+        self.propose_rules()
         self.train_round(0, trainer, progress)
 
+    def propose_random(self) -> list[Trial]:
+        """The trials that random search has beyond round 1, up to the number of runs of all rounds."""
+        rest = self.start[~among(self.start, self._drawn(1).weights)]
+        if not len(rest):
+            return []
+        self._written(self._random, lambda: Candidates.unpredicted(rest, ("random",) * len(rest)))
+        return self.trials(self._random)
+
     def train_random(self, trainer: Trainer, progress: Callable[[Progress], None] = no_progress) -> None:
-        """Train what random search has beyond round 1, up to the number of runs of all rounds."""
-        rest = self._start[self.settings.rounds[0] :]
-        if len(rest):
-            self._written(self._random, lambda: Candidates.unpredicted(rest, ("random",) * len(rest)))
+        """Train what random search has beyond round 1."""
+        if self.propose_random():
             self.train_round(self._random, trainer, progress)
 
     @one_thread
@@ -219,22 +221,11 @@ class MixtureSearch:
         """
         history = self._history(self.rounds[-1])
         weights = self.strategy.recommend(history)
-        fitted = self.strategy.fit(history)
-        predicted, spread = math.nan, math.nan
-        if fitted is not None:
-            predicted, spread = (float(values[0]) for values in fitted.predict(weights[np.newaxis]))
-        random = RandomSearch(self._start)
-        others = {
-            **rules.all_of(self.space, self.nearest),
-            random.name: random.recommend(self._random_history()),
-        }
-        found = Recommendation(
-            schedule=Schedule.static(weights, self.budget),
-            predicted=predicted,
-            spread=spread,
-            others={name: Schedule.static(row, self.budget) for name, row in others.items()},
-            report=self.folder / "report.json",
-        )
+        others = rules.all_of(self.space, self.nearest)
+        random = self._random_history()
+        if len(random):
+            others["random"] = RandomSearch(self.start).recommend(random)
+        found = Recommendation.of(weights, self.strategy.fit(history), others, self.budget, self.folder / "report.json")
         _write_json(self.folder / "recommendation.json", found.to_json())
         _write_json(found.report, self._report(found))
         return found
@@ -252,10 +243,6 @@ class MixtureSearch:
     def _random(self) -> int:
         """The round number of random search's further runs."""
         return self.rounds[-1] + 1
-
-    @cached_property
-    def _start(self) -> Floats:
-        return candidates.start(self.space, sum(self.settings.rounds), seed=self.settings.seed)
 
     def _proposed(self, history: History, n: int) -> Candidates:
         weights = self.strategy.propose(history, n)
@@ -284,6 +271,7 @@ class MixtureSearch:
             "round": number,
             **self.settings.model_dump(mode="json", include=asked),
             **self.settings.chosen(),
+            **({} if self.groups is None else {"groups": self.groups.inner.tolist()}),
             "token_counts": self.token_counts,
             "budget_tokens": self.budget,
             "proxy": self.proxy.model_dump(mode="json"),
@@ -295,66 +283,62 @@ class MixtureSearch:
             raise StoreError(f"{self._path(number)} is missing: round {number} has not been proposed")
         return candidates.read(self._path(number), self._about(number))
 
-    def _trials(self, number: int) -> list[Trial]:
+    def trials(self, number: int) -> list[Trial]:
+        """The round's trials, those of one candidate's seeds one after the other."""
+        return [trial for trials in self._by_candidate(number) for trial in trials]
+
+    def _by_candidate(self, number: int) -> list[list[Trial]]:
         drawn = self._drawn(number)
         return [
-            Trial(
-                schedule=Schedule.static(row, self.settings.tokens),
-                proxy=self.proxy,
-                seed=self.settings.seed,
-                data=self.data,
-                round=number,
-                index=index,
-                name=name,
-            )
+            [
+                Trial(
+                    schedule=Schedule.static(row, self.settings.tokens),
+                    proxy=self.proxy,
+                    seed=self.settings.seed + repeat,
+                    data=self.data,
+                    round=number,
+                    index=index,
+                    name=name,
+                )
+                for repeat in range(self.settings.seeds)
+            ]
             for index, (row, name) in enumerate(zip(drawn.weights, drawn.names, strict=True))
         ]
 
-    def _outcomes(self, number: int) -> list[evidence.Outcome]:
+    def outcomes(self, number: int) -> list[evidence.Outcome]:
         """Every candidate of a round with what was predicted and measured; TrialError where one is untrained."""
         drawn = self._drawn(number)
         known = results(read(self.journal))
-        trials = self._trials(number)
-        lacking = sum(trial.key not in known for trial in trials)
+        trials = self._by_candidate(number)
+        every = [trial for seeds in trials for trial in seeds]
+        lacking = sum(trial.key not in known for trial in every)
         if lacking:
-            raise TrialError(f"{lacking} of {len(trials)} trials of round {number} are not trained yet; train it first")
+            raise TrialError(f"{lacking} of {len(every)} trials of round {number} are not trained yet; train it first")
         return [
-            evidence.outcome(trial, known[trial.key], self.objective, said, spread)
-            for trial, said, spread in zip(trials, drawn.predicted, drawn.spread, strict=True)
+            evidence.outcome(seeds[0], [known[trial.key] for trial in seeds], self.objective, said, spread)
+            for seeds, said, spread in zip(trials, drawn.predicted, drawn.spread, strict=True)
         ]
 
     def _trained(self, number: int) -> list[evidence.Outcome]:
         """The same, and nothing for a round that was never proposed."""
-        return self._outcomes(number) if self._path(number).exists() else []
+        return self.outcomes(number) if self._path(number).exists() else []
 
     def _history(self, number: int) -> History:
         """The successful trials of rounds 1 to `number`, in order."""
         return evidence.history(self._outcomes_up_to(number), len(self.token_counts))
 
     def _outcomes_up_to(self, number: int) -> list[evidence.Outcome]:
-        return [outcome for earlier in range(1, number + 1) for outcome in self._outcomes(earlier)]
+        return [outcome for earlier in range(1, number + 1) for outcome in self.outcomes(earlier)]
 
     def _random_history(self) -> History:
-        return evidence.history(self._outcomes(1) + self._trained(self._random), len(self.token_counts))
+        drawn = among(self._drawn(1).weights, self.start)
+        shared = [outcome for outcome, random in zip(self.outcomes(1), drawn, strict=True) if random]
+        return evidence.history(shared + self._trained(self._random), len(self.token_counts))
 
     def _report(self, found: Recommendation) -> dict[str, Any]:
         fits = [self.folder / "fits" / f"round-{number}.json" for number in self.rounds]
-        weights = found.schedule.weights
-        epochs = np.array(weights) * self.budget / np.array(self.token_counts)
         # The search itself where it is random search, whose further runs are its own rounds.
         baselines = {"rules": self._trained(0), "random": self._trained(self._random)}
-        told = evidence.of_search(
-            recommended={
-                "weights": list(weights),
-                "epochs": epochs.tolist(),
-                "predicted": evidence.finite(found.predicted),
-                "spread": evidence.finite(found.spread),
-            },
-            others={name: schedule.weights for name, schedule in found.others.items()},
-            parts={**baselines, self.strategy.name: self._outcomes_up_to(self.rounds[-1])},
-            fits=[json.loads(path.read_text()) for path in fits if path.exists()],
-            unit=self.objective.unit,
-        )
         return {
             "strategy": self.strategy.name,
             "settings": self.settings.model_dump(mode="json"),
@@ -362,7 +346,13 @@ class MixtureSearch:
             "data": self.data,
             "token_counts": list(self.token_counts),
             "budget_tokens": self.budget,
-            **told,
+            **reported(
+                found,
+                token_counts=self.token_counts,
+                parts={**baselines, self.strategy.name: self._outcomes_up_to(self.rounds[-1])},
+                fits=[json.loads(path.read_text()) for path in fits if path.exists()],
+                unit=self.objective.unit,
+            ),
         }
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 from mixer import journal, objectives
 from mixer import lineage as mixing
+from mixer.freezing import groups_of
 from mixer.place import JOURNAL, Place, working
 from mixer.runs import Progress, measured
 from mixer.search import MixtureSearch
+from mixer.trial import Trial
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
 from pipelines.errors import SettingsError
@@ -29,6 +31,7 @@ def search_of(corpus: Corpus, folder: Path) -> MixtureSearch:
     counts = tuple(open_pool(corpus).num_tokens["train"].tolist())
     settings = mixing.search_settings(corpus)
     _check_searchable(corpus, counts, nearest)
+    names = read_clusters(corpus)[0]["name"].to_pylist()
     return MixtureSearch(
         folder=folder,
         token_counts=counts,
@@ -40,6 +43,7 @@ def search_of(corpus: Corpus, folder: Path) -> MixtureSearch:
         budget_tokens=corpus.settings.dataset.tokens,
         tasks=objective.names,
         weights=objective.weights,
+        groups=groups_of(settings.frozen, names, counts) if settings.frozen else None,
     )
 
 
@@ -71,18 +75,18 @@ def _check_searchable(corpus: Corpus, counts: Sequence[int], nearest: Sequence[f
 def trained(
     corpus: Corpus,
     name: str,
-    rounds: set[int],
-    total: int,
+    asked: Callable[[MixtureSearch], Sequence[Trial]],
     train: Callable[[MixtureSearch, Watch], None],
 ) -> Report:
-    """Run `train` in the search's folder; what is told is of the trials of `rounds`, `total` of them."""
+    """Run `train` in the search's folder; what is told is of the trials that `asked` writes down before."""
     started = time.monotonic()
     stage = mixing.search(corpus)
     with stage.lease(), working(stage) as place:
         search = search_of(corpus, place.folder)
-        done = len(_losses(search, rounds))
-        train(search, watching(corpus, name, place, total, done))
-        losses = _losses(search, rounds)
+        keys = {trial.key for trial in asked(search)}
+        done = len(_losses(search, keys))
+        train(search, watching(corpus, name, place, len(keys), done))
+        losses = _losses(search, keys)
     finite = [loss for loss in losses.values() if math.isfinite(loss)]
     counts: dict[str, Any] = {"trials": len(losses), "failed": len(losses) - len(finite)}
     if finite:
@@ -92,9 +96,9 @@ def trained(
     return corpus.report(stage, told, started, parts=len(losses), todo=len(losses) - done, name=name)
 
 
-def _losses(search: MixtureSearch, rounds: set[int]) -> dict[str, float]:
-    """Key -> loss of the journal's trials of these rounds; NaN: failed."""
-    entries = (entry for entry in journal.read(search.journal) if entry.trial.round in rounds)
+def _losses(search: MixtureSearch, keys: set[str]) -> dict[str, float]:
+    """Key -> loss of those of these trials that the journal has; NaN: failed."""
+    entries = (entry for entry in journal.read(search.journal) if entry.result.key in keys)
     return {entry.result.key: measured(entry.result, search.objective) for entry in entries}
 
 

@@ -14,12 +14,13 @@ from mixer.comparison import compare
 from mixer.dataset import write_dataset
 from mixer.objectives import FINAL, SEARCH, objective_of
 from mixer.place import working
-from mixer.search import MixtureSearch, Recommendation
+from mixer.recommendation import Recommendation
+from mixer.search import MixtureSearch
 from mixer.searches import Watch, num_done, search_of, trained, watching
 from mixer.tables import Runs
 from mixer.takeover import Reusing, known
 from mixer.trainers import close_trainers, trainer_of
-from mixer.trial import Schedule
+from mixer.trial import Schedule, Trial
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
 from pipelines.errors import SettingsError, StoreError
@@ -33,15 +34,20 @@ METRICS = {  # by the comparison's unit
     "in normalised accuracy": "1 - normalised accuracy",
 }
 
+OTHERS = ("entropy", "natural", "nearest", "random", "uniform")
+
 
 def run_round(corpus: Corpus, number: int) -> Report:
     """Write a round's candidates, then train its proxies, or those that the journal lacks."""
 
-    def train(search: MixtureSearch, watch: Watch) -> None:
+    def asked(search: MixtureSearch) -> list[Trial]:
         search.propose_round(number)
+        return search.trials(number)
+
+    def train(search: MixtureSearch, watch: Watch) -> None:
         search.train_round(number, _reusing(corpus), watch)
 
-    return trained(corpus, f"round {number}", {number}, corpus.settings.search.rounds[number - 1], train)
+    return trained(corpus, f"round {number}", asked, train)
 
 
 def _reusing(corpus: Corpus) -> Reusing:
@@ -65,23 +71,27 @@ def run_predictor(corpus: Corpus, number: int) -> Report:
 
 
 def run_mixture(corpus: Corpus) -> Report:
-    """Train the rules and random search beside the search, then publish what the search recommends."""
+    """Train the rules, and random search where it is compared with, then publish what the search recommends."""
     stage = mixing.mixture(corpus)
     manifest = stage.manifest()
     if manifest is not None:
         return corpus.report(stage, manifest, time.monotonic(), parts=1, todo=0)
-    rounds = corpus.settings.search.rounds
+    last = len(corpus.settings.search.rounds)
+    random = "random" in corpus.settings.search.final_mixtures
     started = time.monotonic()
 
+    def asked(search: MixtureSearch) -> list[Trial]:
+        if not (search.folder / "fits" / f"round-{last}.json").exists():
+            raise StoreError(f"round {last} of the search is not done yet; run `sirdar mix search` first")
+        return search.propose_rules() + (search.propose_random() if random else [])
+
     def train(search: MixtureSearch, watch: Watch) -> None:
-        if not (search.folder / "fits" / f"round-{len(rounds)}.json").exists():
-            raise StoreError(f"round {len(rounds)} of the search is not done yet; run `sirdar mix search` first")
         trainer = _reusing(corpus)
         search.train_rules(trainer, watch)
-        search.train_random(trainer, watch)
+        if random:
+            search.train_random(trainer, watch)
 
-    num_rules = 4
-    trained(corpus, "baselines", {0, len(rounds) + 1}, num_rules + sum(rounds) - rounds[0], train)
+    trained(corpus, "baselines", asked, train)
     searched = mixing.search(corpus)
     with searched.lease(), working(searched) as place:
         told = _mixture(corpus, search_of(corpus, place.folder).recommend())
@@ -94,6 +104,7 @@ def run_mixture(corpus: Corpus) -> Report:
 def run_comparison(corpus: Corpus) -> Report:
     """Train the found mixture and the others with paired seeds, and judge them on documents no search saw."""
     started = time.monotonic()
+    _must_be_comparable(corpus)
     stage = mixing.comparison(corpus)
     found = read_mixture(corpus)
     schedules = _compared(corpus, found)
@@ -171,13 +182,17 @@ def _mixture(corpus: Corpus, found: Recommendation) -> dict[str, Any]:
     """What mixture.json holds."""
     table, _ = read_clusters(corpus)
     told = found.to_json()
+    # Random search that nobody compares with has only the runs that it shares with round 1: not its best.
+    others = {**found.others}
+    if "random" not in corpus.settings.search.final_mixtures:
+        others.pop("random", None)
     return {
         **_objective(corpus),
         "schedule": told["schedule"],
         "weights": list(found.schedule.weights),
         "predicted": told["predicted"],
         "spread": told["spread"],
-        "others": {name: list(schedule.weights) for name, schedule in found.others.items()},
+        "others": {name: list(schedule.weights) for name, schedule in others.items()},
         "clusters": table["name"].to_pylist(),
     }
 
@@ -191,15 +206,20 @@ def _objective(corpus: Corpus) -> dict[str, Any]:
     return {**found, "parts": [asdict(part) for part in objective.parts]}
 
 
-def _compared(corpus: Corpus, found: Mapping[str, Any]) -> dict[str, Schedule]:
-    """The mixture found, as `search`, and those that the settings name; SettingsError for one that is not there."""
+def _must_be_comparable(corpus: Corpus) -> None:
+    """SettingsError where the settings name a mixture that no search has beside its own."""
     wanted = corpus.settings.search.final_mixtures
-    unknown = [name for name in wanted if name not in found["others"]]
+    unknown = [name for name in wanted if name not in OTHERS]
     if unknown or not wanted:
         raise SettingsError(
             f"search.final_mixtures = {list(wanted)}: {', '.join(unknown) or 'nothing'} to compare with;"
-            f" name some of {', '.join(found['others'])}"
+            f" name some of {', '.join(OTHERS)}"
         )
+
+
+def _compared(corpus: Corpus, found: Mapping[str, Any]) -> dict[str, Schedule]:
+    """The mixture found, as `search`, and those that the settings name."""
+    wanted = corpus.settings.search.final_mixtures
     weights = {"search": found["weights"], **{name: found["others"][name] for name in wanted}}
     return {name: Schedule.static(row, corpus.settings.search.tokens) for name, row in weights.items()}
 

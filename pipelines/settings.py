@@ -278,10 +278,35 @@ class Proxy(Section):
         return self
 
 
+class Frozen(Section):
+    """Clusters whose shares among themselves stand; a search asks only how much they get together."""
+
+    clusters: tuple[str | int, ...] = Field(min_length=2, description="by name or number")
+    weights: Literal["natural"] | tuple[float, ...] = Field(
+        "natural", description="of each cluster; `natural`: by their tokens"
+    )
+    mixture: str = Field("", description="a mixture.json, whose shares of these clusters are taken; empty: `weights`")
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Self:
+        if len(set(self.clusters)) < len(self.clusters):
+            raise ValueError(f"search.frozen: the group {list(self.clusters)} names a cluster twice")
+        if self.weights == "natural":
+            return self
+        if self.mixture:
+            raise ValueError(f"search.frozen: weights = {list(self.weights)} beside mixture; give one of the two")
+        if len(self.weights) != len(self.clusters) or min(self.weights) < 0 or not any(self.weights):
+            raise ValueError(
+                f"search.frozen: weights = {list(self.weights)} for the clusters {list(self.clusters)};"
+                " one for each, none negative, not all zero"
+            )
+        return self
+
+
 class Search(Section):
     """Which mixture: proxies, strategy, predictor, candidates."""
 
-    name: str = Field("climb", pattern=r"^[a-z0-9_-]+$", description="its folder in the workspace")
+    name: str = Field("mix", pattern=r"^[a-z0-9_-]+$", description="its folder in the workspace")
     objective: str = Field(
         "", description="the target, task or loss of one's own program served; empty: the first target"
     )
@@ -290,21 +315,23 @@ class Search(Section):
         description="weights of targets, tasks and clusters (`cluster/003`, `cluster/` and its name) in place of one",
     )
     metric: Literal["nats", "bits_per_byte"] = Field("nats", description="of texts: per token, or per UTF-8 byte")
-    strategy: str = Field("climb", description="how mixtures are searched: climb, regmix, bayes, olmix ...; or `auto`")
+    strategy: str = Field("auto", description="how mixtures are searched: auto (Bayesian), climb, regmix, olmix ...")
     predictor: str = Field(
         "", description="kriging, lightgbm, stack ... or `auto`, for a strategy that takes one; empty: its own"
     )
-    rounds: tuple[int, ...] = Field((64, 32, 16), min_length=1, description="trials in each round")
+    rounds: tuple[int, ...] = Field((32, 16, 16, 16, 16, 16), min_length=1, description="trials in each round")
     tokens: int = Field(200_000, gt=0, description="that each proxy is trained on")
     candidates: int = Field(100_000, gt=0, description="mixtures that the predictor ranks")
     concentration: float = Field(1.0, gt=0, description="of the candidates' Dirichlet, in units of the token shares")
     max_epochs: float = Field(15.0, gt=0, description="no mixture repeats a cluster more often at the dataset's budget")
     seed: int = Field(42)
+    seeds: int = Field(1, gt=0, description="runs of each trial, on this many paired seeds; their mean is its loss")
     final_seeds: int = Field(3, gt=0, description="paired runs of the last comparison")
     final_tokens: int = Field(0, ge=0, description="of the last comparison's runs; 0: those of a proxy")
     final_mixtures: tuple[str, ...] = Field(
         ("natural", "uniform", "nearest", "entropy", "random"), description="what the found mixture is held against"
     )
+    frozen: tuple[Frozen, ...] = Field((), description="groups of clusters that are searched as one")
     max_failed: float = Field(0.2, ge=0, le=1, description="a round with more failed trials stops")
     trainer: tuple[str, ...] = Field((), description="one's own trainer, as the words of a command; empty: ours")
     evaluator: tuple[str, ...] = Field((), description="a command that measures each of our proxies; empty: none")
@@ -344,6 +371,11 @@ class Search(Section):
             raise ValueError(
                 "search.evaluator measures our trainer's proxies, and search.trainer is another; measure in that one"
             )
+        if self.frozen and self.predictor == "exposure":
+            raise ValueError(
+                "search.predictor = 'exposure' counts how often each cluster is read, and search.frozen hides the"
+                " clusters of a group; take another predictor, or freeze nothing"
+            )
         if self.predictor:
             _must_be_one("predictor", self.predictor, self.PREDICTORS)
             if self.strategy not in self.WITH_PREDICTOR:
@@ -353,10 +385,13 @@ class Search(Section):
                 )
         return self
 
-    def chosen(self) -> dict[str, str]:
-        """Strategy and predictor as addresses hold them: without what every search was before one could choose."""
-        values = {"strategy": self.strategy, "predictor": self.predictor}
-        return {name: value for name, value in values.items() if value != {"strategy": "climb", "predictor": ""}[name]}
+    # What every search was before one could choose: addresses hold only what is otherwise.
+    ONCE: ClassVar[dict[str, object]] = {"strategy": "climb", "predictor": "", "seeds": 1, "frozen": []}
+
+    def chosen(self) -> dict[str, object]:
+        """What addresses hold of the settings that came later: those that differ from what every search was before."""
+        values = self.model_dump(mode="json", include=set(self.ONCE))
+        return {name: value for name, value in values.items() if value != self.ONCE[name]}
 
 
 def _mappings(values: Any, name: str) -> list[dict[str, Any]]:

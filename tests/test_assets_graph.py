@@ -42,7 +42,7 @@ def test_rounds_are_those_of_the_workspace(tmp_path: Path) -> None:
     keys = definitions.build(str(tmp_path)).resolve_asset_graph().get_all_asset_keys()
     rounds = {key.path[1] for key in keys if key.path[0] == "search"}
     assert rounds == {"round_1", "round_2", "round_3", "round_4"}
-    assert definitions.num_rounds(str(tmp_path / "absent")) == 3  # of the preset that a new workspace gets
+    assert definitions.num_rounds(str(tmp_path / "absent")) == 6  # of the preset that a new workspace gets
 
 
 def test_definitions_take_the_workspace_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,12 +136,16 @@ def test_with_one_seed_the_result_can_still_be_told(unbroken, tmp_path, monkeypa
 
 def test_a_search_of_another_strategy_has_another_folder_and_the_first_ones_stay(unbroken):
     first = mixing.search(unbroken).recipe
-    assert not {"strategy", "predictor"} & first.settings["search"].keys()
+    assert first.settings["search"]["strategy"] == "auto"
     digests = {first.digest}
-    for change in ({"strategy": "bayes"}, {"strategy": "olmix"}, {"predictor": "loglinear"}):
+    climb = {"strategy": "climb"}
+    for change in ({"strategy": "bayes"}, {"strategy": "olmix"}, climb, {**climb, "predictor": "loglinear"}):
         settings = unbroken.settings.model_copy(update={"search": unbroken.settings.search.model_copy(update=change)})
         digests.add(mixing.search(replace(unbroken, settings=settings)).recipe.digest)
-    assert len(digests) == 4
+        if change == climb:  # what every search was before one could choose
+            recipe = mixing.search(replace(unbroken, settings=settings)).recipe
+            assert not {"strategy", "predictor"} & recipe.settings["search"].keys()
+    assert len(digests) == 5
 
 
 def test_strategies_see_the_search_half_of_the_target_alone(unbroken):

@@ -22,7 +22,7 @@ from pipelines.configuration import load
 from pipelines.errors import LeaseError, SettingsError, StoreError, TrialError
 from pipelines.settings import Proxy, Search
 
-SETTINGS = Search(rounds=(20, 10, 5), tokens=1000, candidates=5000)
+SETTINGS = Search(strategy="climb", rounds=(20, 10, 5), tokens=1000, candidates=5000)
 NEAREST = [2, 1, 1, 1, 1, 1, 1, 1]
 
 
@@ -247,7 +247,7 @@ def test_every_strategy_is_killed_and_resumed_to_the_same_journal(name, tmp_path
     assert journals[0] == journals[1]
     report = json.loads((tmp_path / "whole" / "report.json").read_text())
     own = report["strategy"]
-    assert own == ("bayes" if name == "auto" else name)
+    assert own == name
     assert report["cost"][own]["num_runs"] == (1 if name in choice.RULES else 16)
     assert [fit["round"] for fit in report["rounds"]] == [1, 2]
     assert ("predictor" in report["rounds"][0]) == (name not in (*choice.RULES, "random"))
@@ -259,15 +259,33 @@ def test_what_has_one_round_takes_the_start_sampler_in_order(name, tmp_path):
     search(tmp_path, trainer, settings)
     rounds = [pq.read_table(tmp_path / "candidates" / f"round-{number}.parquet") for number in (1, 2)]
     proposed = np.concatenate([table["weights"].to_pylist() for table in rounds])
-    assert np.array_equal(proposed, candidates.start(steps(tmp_path, settings).space, 16, seed=settings.seed))
+    assert np.array_equal(proposed, candidates.start(steps(tmp_path, settings).problem.space, 16, seed=settings.seed))
     # Random search has the same draws, so that it costs nothing beside them.
     assert len(trainer.trained) == 16 + 4
 
 
+def test_the_automatic_search_begins_with_the_rules_and_trains_them_once(tmp_path):
+    settings, trainer = Search(rounds=(8, 4, 4), tokens=1000, candidates=2000), PlantedTrainer()
+    assert settings.strategy == "auto"
+    found = search(tmp_path, trainer, settings)
+    first = np.array(pq.read_table(tmp_path / "candidates" / "round-1.parquet")["weights"].to_pylist())
+    known = ["nearest", "natural", "uniform", "entropy"]  # unimax is natural where the budget is all there is
+    assert [tuple(row) for row in first[:4]] == [found.others[name].weights for name in known]
+    draws = candidates.start(steps(tmp_path, settings).problem.space, 16, seed=settings.seed)
+    assert np.array_equal(first[4:], draws[:4])
+    # Rules cost nothing beside it, and random search has its own sixteen draws, four of them shared.
+    assert len(trainer.trained) == 16 + 12
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert all(report["others"][name]["measured"] is not None for name in known)
+    assert (
+        planted.loss(found.schedule.weights) <= min(planted.loss(found.others[name].weights) for name in known) + 0.03
+    )
+
+
 def test_names_in_the_settings_are_those_there_are(finished):
-    assert set(Search.STRATEGIES) == {"auto", *choice.STRATEGIES, *choice.RULES} - {"domain2vec"}
+    assert set(Search.STRATEGIES) == {*choice.STRATEGIES, *choice.RULES} - {"domain2vec"}
     assert set(Search.PREDICTORS) == {*PREDICTORS, "exposure"}
-    space = steps(finished[0]).space
+    space = steps(finished[0]).problem.space
     rows = candidates.start(space, 20, seed=1)
     given = Problem(space, rows, rows, predictor=Kriging())
     taken = {name for name, make in choice.STRATEGIES.items() if hasattr(make(given), "predictor")}
@@ -293,7 +311,7 @@ def test_the_predictor_named_is_the_one_that_is_fitted(tmp_path):
     notes = {"loglinear": "log-linear", "linear": "linear", "exposure": "exposure", "": "kriging"}
     for name, note in notes.items():
         folder = tmp_path / (name or "own")
-        made = steps(folder, Search(**{**SMALL, "rounds": (12,)}, predictor=name))
+        made = steps(folder, Search(**{**SMALL, "rounds": (12,)}, strategy="climb", predictor=name))
         made.propose_round(1)
         made.train_round(1, PlantedTrainer())
         assert note in made.fit_round(1)["predictor"]

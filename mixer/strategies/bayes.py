@@ -6,6 +6,10 @@ was expected of it (the kriging believer, Ginsbourger, Le Riche and Carraro 2010
 have been learnt no longer counts. Ends with the lowest posterior mean of what was trained, not with the largest
 improvement: a final choice explores nothing. Once rounds have led somewhere, means of mixtures that nobody trained end
 no nearer to the best; after a single round, or for runs that no search chose, they do (`surrogate`).
+
+`automatic` is the search that is taken where nobody names one. Its first round begins with the zero-training rules'
+mixtures, so that it knows what costs nothing and may end with it: on planted problems with 42 trials, 8 seeds, it ends
+a third to two thirds nearer to the best than without where a rule is good, and no further where none is.
 """
 
 from dataclasses import dataclass
@@ -14,7 +18,8 @@ import numpy as np
 
 from mixer.candidates import Floats, capped
 from mixer.predictors.kriging import FittedKriging
-from mixer.strategy import History, Problem, first, untried
+from mixer.strategies import rules
+from mixer.strategy import History, Problem, among, first, untried
 
 SHORTLIST = 512  # candidates whose covariances are held while a round is chosen
 AROUND = 2048  # candidates drawn about the best mixture known
@@ -64,6 +69,13 @@ class Bayes:
 
 def bayes(problem: Problem) -> Bayes:
     return Bayes(problem.start, problem.pool, problem.space.limits, problem.seed, problem.listed)
+
+
+def automatic(problem: Problem) -> Bayes:
+    """The same search, whose first trials are the mixtures of the rules."""
+    known = rules.known_to(problem)
+    start = np.concatenate([known, problem.start[~among(problem.start, known)]])
+    return Bayes(start, problem.pool, problem.space.limits, problem.seed, problem.listed, name="auto")
 
 
 def surrogate(problem: Problem) -> Bayes:

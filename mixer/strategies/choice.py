@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from mixer.strategies import rules
-from mixer.strategies.bayes import bayes, surrogate
+from mixer.strategies.bayes import automatic, bayes, surrogate
 from mixer.strategies.climb import climb, climb_paper, climb_recipe
 from mixer.strategies.domain2vec import domain2vec
 from mixer.strategies.modomodo import modomodo
@@ -13,11 +13,10 @@ from mixer.strategies.regmix import regmix, regmix_notebook
 from mixer.strategy import Problem, Strategy
 from pipelines.errors import SettingsError
 
-# What to take where nobody says. Over the public tables and the planted problems of infra/benchmarks/mixer, at 32 to
-# 112 trials, it ends nearest to the best mixture, and it needs no setting.
-AUTO = "bayes"
-
 STRATEGIES: dict[str, Callable[[Problem], Strategy]] = {
+    # What to take where nobody says. Over the public tables and the planted problems of infra/benchmarks/mixer, at 32
+    # to 112 trials, Bayesian search ends nearest to the best mixture, and it needs no setting.
+    "auto": automatic,
     "climb": climb,
     "climb-paper": climb_paper,
     "climb-recipe": climb_recipe,
@@ -42,8 +41,8 @@ RULES: dict[str, Callable[[Problem], Strategy]] = {
 
 
 def strategy(name: str, problem: Problem) -> Strategy:
-    """The strategy of this name, or `auto`; SettingsError naming those there are."""
-    known = {"auto": STRATEGIES[AUTO], **STRATEGIES, **RULES}
+    """The strategy of this name; SettingsError naming those there are."""
+    known = {**STRATEGIES, **RULES}
     if name not in known:
         raise SettingsError(f"no strategy is called {name!r}; there are: {', '.join(known)}")
     return known[name](problem)

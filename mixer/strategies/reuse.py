@@ -5,14 +5,14 @@ they get together is asked again, beside the new parts. So a search over hundred
 which needs as many fewer trials. Any strategy works in the smaller space; `Frozen` translates.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mixer.candidates import Floats, Space
 from mixer.prediction import Fitted, Prediction
-from mixer.strategy import History, Problem, Strategy, Target
+from mixer.strategy import History, Strategy, Target
 from pipelines.errors import SettingsError
 
 
@@ -46,6 +46,8 @@ class Groups:
 
     def space(self, space: Space) -> Space:
         """The space of group weights: a group may grow until the first of its buckets is at its limit."""
+        if len(self.inner) < 2:
+            raise SettingsError("one frozen group holds every cluster, so nothing is left to search; freeze fewer")
         member = self.inner > 0
         limits, once = (
             np.min(np.where(member, values / np.where(member, self.inner, 1.0), np.inf), axis=1)
@@ -60,6 +62,11 @@ class Groups:
         """(rows, groups) or (groups,) to buckets."""
         found: Floats = weights @ self.inner
         return found
+
+    def target(self, target: Target) -> Target:
+        """The target as groups see it."""
+        counts = self.reduce(target.counts[np.newaxis])[0]
+        return Target(counts, target.composition @ self.inner.T, target.wanted)
 
     def reduce(self, weights: Floats) -> Floats:
         """(rows, buckets) to what each group has; of mixtures with other inner shares, only the sums are kept."""
@@ -103,19 +110,3 @@ class _Expanded:
 
     def predict(self, weights: Floats) -> Prediction:
         return self._fitted.predict(self._groups.reduce(weights))
-
-
-def frozen(
-    groups: Groups,
-    problem: Problem,
-    make: Callable[[Problem], Strategy],
-    draw: Callable[[Space], tuple[Floats, Floats]],
-) -> Frozen:
-    """The strategy that `make` gives for the groups of a problem; `draw` gives start and pool of a space."""
-    space = groups.space(problem.space)
-    start, pool = draw(space)
-    target = problem.target
-    if target is not None:
-        counts = groups.reduce(target.counts[np.newaxis])[0]
-        target = Target(counts, target.composition @ groups.inner.T, target.wanted)
-    return Frozen(groups, make(replace(problem, space=space, start=start, pool=pool, target=target)))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixer.candidates import Floats, Space, capped
-from mixer.strategy import History, Problem
+from mixer.strategy import History, Problem, among
 from pipelines.errors import SettingsError
 
 
@@ -67,6 +67,18 @@ def all_of(space: Space, counts: ArrayLike) -> dict[str, Floats]:
         "nearest": nearest(space, counts),
         "entropy": entropy(space),
     }
+
+
+def known_to(problem: Problem) -> Floats:
+    """(rules, buckets) the different mixtures that rules give for a problem; of a list, those nearest to them."""
+    space = problem.space
+    rows = [nearest_of(problem)] if problem.target is not None else []
+    rows += [natural(space), uniform(space), entropy(space), unimax(space)]
+    found: list[Floats] = []
+    for row in (closest(problem.pool, row) if problem.listed else row for row in rows):
+        if not found or not among(row[np.newaxis], np.array(found))[0]:
+            found.append(row)
+    return np.array(found)
 
 
 def cluster_counts(cluster_ids: ArrayLike, num_buckets: int) -> Floats:

@@ -15,6 +15,7 @@ from mixer.strategies.choice import STRATEGIES, strategy
 from mixer.strategy import History, Problem, Strategy, Target
 
 SHARES = (4, 2, 1)  # of the trials in CLIMB's rounds
+SMALL_SHARES = (2, 1, 1, 1, 1, 1)  # in those of the presets, for the search that gains from more rounds
 MAIN = {"auto", "climb", "regmix", "bayes", "random"}  # as many seeds as are asked for
 SEEDS_OF_OTHERS = 50
 ONE_ROUND = {"regmix", "regmix-notebook", "olmix", "mixing-laws", "modomodo", "random"}
@@ -22,10 +23,11 @@ CANDIDATES = 20_000
 
 
 def rounds_of(trials: int, name: str) -> tuple[int, ...]:
-    """Trials of each round: all at once for the methods that are defined so, else 4:2:1."""
+    """Trials of each round: all at once for the methods that are defined so, as the presets for `auto`, or 4:2:1."""
     if name in ONE_ROUND:
         return (trials,)
-    later = [trials * share // sum(SHARES) for share in SHARES[1:]]
+    shares = SMALL_SHARES if name == "auto" else SHARES
+    later = [trials * share // sum(shares) for share in shares[1:]]
     return (trials - sum(later), *later)
 
 
