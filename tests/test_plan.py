@@ -13,6 +13,7 @@ from mixer import journal, plan
 from mixer import lineage as mixing
 from mixer.command import mix, planning  # noqa: F401  planning adds to mix
 from mixer.plan import Speed, Work, works
+from mixer.stages import read_mixture
 from pipelines.settings import Proxy, Search
 
 SPEED = Speed(start_seconds=5.0, fixed_seconds=1.0, token_seconds=1e-3, workers=2, peak_bytes=0)
@@ -20,11 +21,17 @@ SPEED = Speed(start_seconds=5.0, fixed_seconds=1.0, token_seconds=1e-3, workers=
 
 def test_a_plan_counts_what_the_search_trains(built) -> None:
     told, used = plan.planned(built, SPEED), plan.used(built)
-    for kind in ("search", "baselines", "comparison"):
-        one = told["kinds"][kind]
-        assert one["num"] == used[kind]["num"], kind  # nothing of this corpus is the same training twice
-        assert one["tokens"] == used[kind]["tokens"], kind
-        assert used[kind]["seconds"] > 0
+    search, kinds = built.settings.search, told["kinds"]
+    for kind in ("search", "baselines"):
+        assert kinds[kind]["num"] == used[kind]["num"], kind
+        assert kinds[kind]["tokens"] == used[kind]["tokens"], kind
+    found = read_mixture(built)
+    mixtures = [found["weights"], *(found["others"][name] for name in search.final_mixtures)]
+    assert kinds["comparison"]["num"] == search.final_seeds * len(mixtures)
+    # What is found may be one of the others: then it is the same training.
+    assert used["comparison"]["num"] == search.final_seeds * len({tuple(row) for row in mixtures})
+    assert used["comparison"]["tokens"] == used["comparison"]["num"] * kinds["comparison"]["tokens_each"]
+    assert min(one["seconds"] for one in used.values()) > 0
     assert told["together"]["num"] == sum(one["num"] for one in told["kinds"].values())
     lines = [
         len(line)
