@@ -6,18 +6,13 @@ from assets import claims
 from assets.columns import edits, embeddings, signals
 from assets.corpus import duplicates, repeats, targets, verdicts
 from assets.crawl import documents
-from assets.partitions import ONE_RUN, crawls, of_every_crawl
+from assets.partitions import of_every_crawl
 from assets.resources import CorpusResource
-from assets.results import Materialised, Recorded, by_crawl, checked, claim, once
-from pipelines import lineage
+from assets.results import Materialised, Recorded, by_crawl, checked, once
+from assets.stages import of_corpus, of_crawls
 
 
-@dg.asset(
-    deps=of_every_crawl(embeddings, verdicts, duplicates, repeats),
-    group_name="clusters",
-    kinds={"faiss"},
-    code_version=str(lineage.VERSIONS["centroids"]),
-)
+@of_corpus(*of_every_crawl(embeddings, verdicts, duplicates, repeats), group="clusters", kinds={"faiss"})
 def centroids(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
     """Fine k-means centroids, fitted on kept documents of the fit crawls."""
     from pipelines.fitting import run_centroids
@@ -25,14 +20,7 @@ def centroids(context: dg.AssetExecutionContext, workspace: CorpusResource) -> M
     return once(context, workspace, run_centroids)
 
 
-@dg.asset(
-    deps=[embeddings, centroids],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="clusters",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["fine_clusters"]),
-)
+@of_crawls(embeddings, centroids, group="clusters")
 def fine_clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """The nearest centroid of every embedded document, or the folder that a document came from."""
     from pipelines.vectors.stages import run_fine_clusters
@@ -40,14 +28,7 @@ def fine_clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) 
     return by_crawl(context, workspace, run_fine_clusters)
 
 
-@dg.asset(
-    deps=[embeddings, fine_clusters, verdicts, duplicates, repeats],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="clusters",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["semantic"]),
-)
+@of_crawls(embeddings, fine_clusters, verdicts, duplicates, repeats, group="clusters")
 def semantic(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Documents of a fine cluster whose vectors nearly agree; off unless the settings ask."""
     from pipelines.duplicates.semantic import run_semantic
@@ -55,12 +36,7 @@ def semantic(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Re
     return by_crawl(context, workspace, run_semantic)
 
 
-@dg.asset(
-    deps=of_every_crawl(documents, edits, verdicts, duplicates, repeats),
-    group_name="clusters",
-    kinds={"tokenizers"},
-    code_version=str(lineage.VERSIONS["tokenizer"]),
-)
+@of_corpus(*of_every_crawl(documents, edits, verdicts, duplicates, repeats), group="clusters", kinds={"tokenizers"})
 def tokenizer(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
     """The tokeniser: trained on kept text of the fit crawls, or the one that the settings name."""
     from pipelines.fitting import run_tokenizer
@@ -68,14 +44,16 @@ def tokenizer(context: dg.AssetExecutionContext, workspace: CorpusResource) -> M
     return once(context, workspace, run_tokenizer)
 
 
-@dg.asset(
-    deps=[tokenizer, documents, edits, verdicts, duplicates, repeats, semantic],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="clusters",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["tokens"]),
-    check_specs=[claim("rows_match_documents", "tokens", partitioned=True)],
+@of_crawls(
+    tokenizer,
+    documents,
+    edits,
+    verdicts,
+    duplicates,
+    repeats,
+    semantic,
+    group="clusters",
+    blocking=["rows_match_documents"],
 )
 def tokens(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Token ids of every kept document after its edits."""
@@ -84,12 +62,12 @@ def tokens(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Reco
     return by_crawl(context, workspace, run_tokens, rows_match_documents=claims.rows_match_documents)
 
 
-@dg.asset(
-    deps=[centroids, *of_every_crawl(signals, fine_clusters, tokens)],
-    group_name="clusters",
+@of_corpus(
+    centroids,
+    *of_every_crawl(signals, fine_clusters, tokens),
+    group="clusters",
     kinds={"scipy"},
-    code_version=str(lineage.VERSIONS["clusters"]),
-    check_specs=[claim("sizes_not_degenerate", "clusters")],
+    blocking=["sizes_not_degenerate"],
 )
 def clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
     """Fine clusters scored, pruned, merged and named: one table for all crawls."""
@@ -98,12 +76,7 @@ def clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Ma
     return once(context, workspace, run_clusters, sizes_not_degenerate=claims.sizes_not_degenerate)
 
 
-@dg.asset(
-    deps=[clusters, *of_every_crawl(fine_clusters, tokens)],
-    group_name="clusters",
-    kinds={"numpy"},
-    code_version=str(lineage.VERSIONS["pools"]),
-)
+@of_corpus(clusters, *of_every_crawl(fine_clusters, tokens), group="clusters", kinds={"numpy"})
 def pools(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
     """One memory-mapped token file per cluster, train and validation apart by document."""
     from pipelines.pooling import run_pools
@@ -117,13 +90,7 @@ def tokens_match_manifest(context: dg.AssetCheckExecutionContext, workspace: Cor
     return checked(context, workspace, claims.tokens_match_manifest)
 
 
-@dg.asset(
-    deps=[targets, tokenizer, clusters, centroids, pools],
-    group_name="clusters",
-    kinds={"torch"},
-    pool="gpu",
-    code_version=str(lineage.VERSIONS["evaluations"]),
-)
+@of_corpus(targets, tokenizer, clusters, centroids, pools, group="clusters", kinds={"torch"}, pool="gpu")
 def evaluations(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
     """The targets as tokens, and the clusters that their own documents fall into."""
     from pipelines.pooling import run_evaluations

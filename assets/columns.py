@@ -4,20 +4,13 @@ import dagster as dg
 
 from assets import claims
 from assets.crawl import documents
-from assets.partitions import ONE_RUN, crawls
+from assets.partitions import crawls
 from assets.resources import CorpusResource
-from assets.results import Judged, Recorded, by_crawl, checked_by_crawl, claim
-from pipelines import lineage
+from assets.results import Judged, Recorded, by_crawl, checked_by_crawl
+from assets.stages import of_crawls
 
 
-@dg.asset(
-    deps=[documents],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["edits"]),
-)
+@of_crawls(documents)
 def edits(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Spans that later readers cut from the text, by reason."""
     from pipelines.stages import run_edits
@@ -25,15 +18,7 @@ def edits(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recor
     return by_crawl(context, workspace, run_edits)
 
 
-@dg.asset(
-    deps=[documents, edits],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["signals"]),
-    check_specs=[claim("rows_match_documents", "signals", partitioned=True)],
-)
+@of_crawls(documents, edits, blocking=["rows_match_documents"])
 def signals(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Language and the raw value of every heuristic."""
     from pipelines.stages import run_signals
@@ -41,14 +26,7 @@ def signals(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Rec
     return by_crawl(context, workspace, run_signals, rows_match_documents=claims.rows_match_documents)
 
 
-@dg.asset(
-    deps=[documents],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["dialects"]),
-)
+@of_crawls(documents)
 def dialects(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Signals as other pipelines count them, where the preset reads them."""
     from pipelines.stages import run_dialects
@@ -56,16 +34,7 @@ def dialects(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Re
     return by_crawl(context, workspace, run_dialects)
 
 
-@dg.asset(
-    deps=[documents, signals],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"torch", "parquet"},
-    pool="gpu",
-    code_version=str(lineage.VERSIONS["embeddings"]),
-    check_specs=[claim("rows_match_documents", "embeddings", partitioned=True)],
-)
+@of_crawls(documents, signals, kinds={"torch", "parquet"}, pool="gpu", blocking=["rows_match_documents"])
 def embeddings(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Vectors of the documents behind the coarse gate; older ones of the same encoder are used again."""
     from pipelines.vectors.stages import run_embeddings
@@ -79,14 +48,7 @@ def vectors_finite(context: dg.AssetCheckExecutionContext, workspace: CorpusReso
     return checked_by_crawl(context, workspace, claims.vectors_finite)
 
 
-@dg.asset(
-    deps=[documents, embeddings],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["scores"]),
-)
+@of_crawls(documents, embeddings)
 def scores(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Values of the classifiers that the settings name."""
     from pipelines.stages import run_scores
@@ -94,14 +56,7 @@ def scores(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Reco
     return by_crawl(context, workspace, run_scores)
 
 
-@dg.asset(
-    deps=[documents, edits],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["contamination"]),
-)
+@of_crawls(documents, edits)
 def contamination(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Word n-grams that documents share with the tests that the settings name."""
     from pipelines.stages import run_contamination
@@ -109,14 +64,7 @@ def contamination(context: dg.AssetExecutionContext, workspace: CorpusResource) 
     return by_crawl(context, workspace, run_contamination)
 
 
-@dg.asset(
-    deps=[documents],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["signatures"]),
-)
+@of_crawls(documents)
 def signatures(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Content hash and MinHash bands of every document."""
     from pipelines.stages import run_signatures

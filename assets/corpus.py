@@ -5,21 +5,14 @@ import dagster as dg
 from assets import claims
 from assets.columns import contamination, dialects, edits, scores, signals, signatures
 from assets.crawl import documents
-from assets.partitions import ONE_RUN, crawls
+from assets.partitions import crawls
 from assets.resources import CorpusResource
-from assets.results import Judged, Materialised, Recorded, by_crawl, checked_by_crawl, claim, once
+from assets.results import Judged, Materialised, Recorded, by_crawl, checked_by_crawl, once
+from assets.stages import of_crawls
 from pipelines import lineage
 
 
-@dg.asset(
-    deps=[documents, signals, dialects, scores, contamination],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["verdicts"]),
-    check_specs=[claim("keeps_plausible_share", "verdicts", partitioned=True)],
-)
+@of_crawls(documents, signals, dialects, scores, contamination, blocking=["keeps_plausible_share"])
 def verdicts(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """The first reason to drop a document, or none: its address, its language, the preset's rules, scores, tests."""
     from pipelines.stages import run_verdicts
@@ -35,18 +28,7 @@ def targets(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Mat
     return once(context, workspace, run_targets)
 
 
-@dg.asset(
-    deps=[signatures, verdicts, targets],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["duplicates"]),
-    check_specs=[
-        claim("duplicate_rate_below_limit", "duplicates", partitioned=True),
-        claim("groups_below_cap", "duplicates", partitioned=True, blocking=False),
-    ],
-)
+@of_crawls(signatures, verdicts, targets, blocking=["duplicate_rate_below_limit"], telling=["groups_below_cap"])
 def duplicates(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Exact and near duplicates within the crawl, of earlier crawls and of the targets.
 
@@ -69,14 +51,7 @@ def sources_keep_enough(context: dg.AssetCheckExecutionContext, workspace: Corpu
     return checked_by_crawl(context, workspace, claims.sources_keep_enough)
 
 
-@dg.asset(
-    deps=[documents, edits, verdicts, duplicates],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="corpus",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["repeats"]),
-)
+@of_crawls(documents, edits, verdicts, duplicates)
 def repeats(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Lines, paragraphs or longer stretches that an earlier document holds too; off unless the settings ask."""
     from pipelines.duplicates.repeats import run_repeats

@@ -3,10 +3,10 @@
 import dagster as dg
 
 from assets import claims
-from assets.partitions import ONE_RUN, crawls
+from assets.partitions import crawls
 from assets.resources import CorpusResource
 from assets.results import Judged, Recorded, by_crawl, checked_by_crawl
-from pipelines import lineage
+from assets.stages import of_crawls
 from pipelines.crawls import Crawl
 
 crawl_files = dg.AssetSpec(
@@ -25,14 +25,7 @@ def registration(crawl: Crawl) -> dg.AssetMaterialization:
     return dg.AssetMaterialization("crawl_files", partition=crawl.name, metadata=told)
 
 
-@dg.asset(
-    deps=[crawl_files],
-    partitions_def=crawls,
-    backfill_policy=ONE_RUN,
-    group_name="crawl",
-    kinds={"beam", "parquet"},
-    code_version=str(lineage.VERSIONS["documents"]),
-)
+@of_crawls(crawl_files, group="crawl")
 def documents(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Recorded:
     """Text of every page with its identity, written once; rejects beside it with their reasons."""
     from pipelines.ingest import run_documents
