@@ -56,4 +56,5 @@ def comparison(corpus: Corpus) -> dict[str, dict[str, Any]]:
 
 
 def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    """A plain number, since Dagster stores none of NumPy's; null where there is none."""
+    return float(value) if math.isfinite(value) else None
