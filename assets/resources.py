@@ -49,6 +49,9 @@ class Logged:
         self._name, self._done, self._total = f"{stage} {crawl}".strip(), done, total
         self._rows, self._told = 0, time.monotonic()
 
+    def note(self, text: str) -> None:
+        """Of a trial; the journal has it, and a run's log would be full of them."""
+
     def advance(self, count: int, rows: int) -> None:
         self._done, self._rows = self._done + count, self._rows + rows
         if time.monotonic() - self._told >= EVERY_SECONDS:

@@ -173,7 +173,7 @@ def write(path: Path, candidates: Candidates, about: dict[str, Any]) -> None:
 def read(path: Path, about: dict[str, Any]) -> Candidates:
     """A round's candidates as written; raises StoreError where they were drawn for another search."""
     table = pq.read_table(path)
-    known = json.loads((table.schema.metadata or {}).get(b"sirdar", b"{}"))
+    known = described(table.schema)
     # Compared as JSON, which makes tuples lists.
     wanted = json.loads(json.dumps(about))
     if known != wanted:
@@ -188,6 +188,11 @@ def read(path: Path, about: dict[str, Any]) -> Candidates:
         predicted=table["predicted"].to_numpy(),
         spread=table["spread"].to_numpy(),
     )
+
+
+def described(schema: pa.Schema) -> dict[str, Any]:
+    """What a round's candidates were drawn for, as `write` was told."""
+    return dict(json.loads((schema.metadata or {}).get(b"sirdar", b"{}")))
 
 
 def _dirichlet_of_any_strength(prior: Floats, n: int, random: np.random.Generator) -> Floats:

@@ -1,11 +1,12 @@
 """What a person sees in the terminal: one bar for the running stage, one line for each finished one."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -16,10 +17,13 @@ TOP_REASONS = 3
 
 
 class Bars:
-    """Progress of stages as rich bars with counts and rates; plain lines where there is no terminal."""
+    """Progress of stages as rich bars with counts and rates; plain lines where there is no terminal.
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    With `notes` every trial of a search has a line of its own; else only the bar tells of the last one.
+    """
+
+    def __init__(self, console: Console, *, notes: bool = False) -> None:
+        self.console, self.notes = console, notes
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -52,6 +56,12 @@ class Bars:
         rate = self._rows / max(time.monotonic() - self._started, 1e-9)
         if self._task is not None:
             self._progress.update(self._task, advance=count, rate=f"{rate:,.0f} rows/s" if self._rows else "")
+
+    def note(self, text: str) -> None:
+        if self.notes:
+            self.console.print(f"  {text}", highlight=False, markup=False, soft_wrap=True)
+        elif self._task is not None:
+            self._progress.update(self._task, rate=escape(text))
 
     def end(self, report: Report) -> None:
         if self._task is not None:
@@ -131,6 +141,44 @@ def _duration(value: float | None) -> str:
 
 def _operations(value: float) -> str:
     return flops(value).removesuffix(" FLOPs") if value else "not known"
+
+
+def contest_table(told: Mapping[str, Any]) -> Table:
+    """Strategies and rules by their final loss, with what each search costs alone."""
+    title = f"Final-split loss, {len(told['seeds'])} paired seeds"
+    table = Table(title=title, title_justify="left", box=None, header_style="bold")
+    table.add_column("")
+    columns = ("mean", "spread", "trials", "tokens", f"better than {told['best_rule']} by", "interval", "")
+    for name in columns:
+        table.add_column(name, justify="right" if name else "left")
+    verdicts = {one["name"]: one for one in told["verdicts"]}
+    found = told["mixtures"]
+    for name in sorted(found, key=lambda name: (found[name]["mean"] is None, found[name]["mean"])):
+        cost, verdict = told["cost"].get(name), verdicts.get(name)
+        row = [_loss(found[name]["mean"]), _loss(found[name]["spread"])]
+        row += [f"{cost['num_runs']:,}", f"{cost['tokens']:,}"] if cost else ["0", "0"]
+        if verdict is not None:
+            low, high = verdict["interval"]
+            row += [_loss(verdict["difference"], "+"), f"{_loss(low, '+')} to {_loss(high, '+')}", verdict["outcome"]]
+        table.add_row(escape(name), *row)
+    return table
+
+
+def _loss(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.4f}"
+
+
+def leaders_table(trials: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
+    """Trials as given, best first, each with its largest clusters."""
+    table = Table(title="Leaderboard, one seed each", title_justify="left", box=None, header_style="bold")
+    for name, side in (("", "right"), ("from", "left"), ("loss", "right"), ("largest clusters", "left")):
+        table.add_column(name, justify="right" if side == "right" else "left")
+    for rank, trial in enumerate(trials, 1):
+        largest = sorted(zip(trial["weights"], names, strict=True), reverse=True)[:3]
+        mixture = ", ".join(f"{escape(name)} {100 * weight:.0f} %" for weight, name in largest if weight > 0)
+        place = f", round {trial['round']}" if trial["round"] else ""
+        table.add_row(f"{rank}", f"{trial['name']}{place}", f"{trial['loss']:.4f}", mixture)
+    return table
 
 
 def losses_table(rows: Mapping[str, tuple[float, float]]) -> Table:

@@ -1,5 +1,6 @@
 """What the mixer's stages depend on, as pipelines/lineage.py says it for the corpus half."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pipelines.errors import SettingsError, StoreError
 from pipelines.settings import Search, Settings
 from pipelines.store import Recipe, Stage
 
-VERSIONS = {"search": 3, "mixture": 1, "comparison": 1, "dataset": 2}
+VERSIONS = {"search": 3, "mixture": 1, "comparison": 1, "strategies": 1, "dataset": 2}
 OWN = ("trainer", "evaluator")  # settings of the search that are a user's own programs
 COMMANDS = {"mixture": "mix mixture", "comparison": "mix comparison"}  # those not named like their stage
 
@@ -81,6 +82,18 @@ def comparison(corpus: Corpus) -> Stage:
         "evaluations": _content(lineage.evaluations(corpus)),
     }
     return _stage(corpus, "comparison", "", settings, versions("torch"), inputs)
+
+
+def strategies(corpus: Corpus, searches: Sequence[Stage], seeds: int) -> Stage:
+    """What several searches found, compared on the final split."""
+    asked = {"final_tokens", "tokens", "seed"}
+    settings = {
+        **corpus.settings.search.model_dump(mode="json", include=asked),
+        "final_seeds": seeds,
+        "proxy": corpus.settings.proxy.model_dump(mode="json"),
+    }
+    inputs = {stage.label: stage.recipe.digest for stage in searches}
+    return _stage(corpus, "strategies", "", settings, versions("torch"), inputs)
 
 
 def dataset(corpus: Corpus) -> Stage:

@@ -102,6 +102,13 @@ def _losses(search: MixtureSearch, keys: set[str]) -> dict[str, float]:
     return {entry.result.key: measured(entry.result, search.objective) for entry in entries}
 
 
+def _noted(progress: Progress) -> str:
+    """`12 of 24: 5.1312, best 5.1107`."""
+    loss = f"{progress.loss:.4f}" if math.isfinite(progress.loss) else "failed"
+    best = f", best {progress.best:.4f}" if math.isfinite(progress.best) else ""
+    return f"{progress.trial.name} {progress.done} of {progress.total}: {loss}{best}"
+
+
 def num_done(place: Place) -> int:
     return len(journal.read(place.folder / JOURNAL))
 
@@ -111,6 +118,7 @@ def watching(corpus: Corpus, name: str, place: Place, total: int, done: int) -> 
 
     def watch(progress: Progress) -> None:
         corpus.progress.advance(1, 0)
+        corpus.progress.note(_noted(progress))
         place.keep()
 
     return watch

@@ -13,7 +13,7 @@ from mixer import objectives
 from mixer.comparison import compare
 from mixer.dataset import write_dataset
 from mixer.objectives import FINAL, SEARCH, objective_of
-from mixer.place import working
+from mixer.place import reading, working
 from mixer.recommendation import Recommendation
 from mixer.search import MixtureSearch
 from mixer.searches import Watch, num_done, search_of, trained, watching
@@ -150,6 +150,14 @@ def read_comparison(corpus: Corpus) -> dict[str, Any]:
 def metric_of(found: Mapping[str, Any]) -> str:
     """What a comparison's losses are, in words."""
     return METRICS.get(found.get("unit", "nats"), "weighted mean of the metrics")
+
+
+def leaders(corpus: Corpus, most: int) -> list[dict[str, Any]]:
+    """Trials of a finished search with the lowest losses, as report.json has them, each training once."""
+    with reading(mixing.search(corpus)) as folder:
+        path = folder / "report.json"
+        listed = json.loads(path.read_text(encoding="utf-8"))["leaderboard"] if path.exists() else []
+    return list({trial["key"]: trial for trial in reversed(listed)}.values())[::-1][:most]
 
 
 def search_table(corpus: Corpus) -> Runs:

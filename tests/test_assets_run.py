@@ -40,6 +40,7 @@ class Heard:
         self.begun.append((stage, crawl))
 
     def advance(self, count: int, rows: int) -> None: ...
+    def note(self, text: str) -> None: ...
 
     def end(self, report: Report) -> None:
         self.ended.append(report)

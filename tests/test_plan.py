@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_mixer_stages import copied
+from made_searches import copied
 from typer.testing import CliRunner
 
 from mixer import journal, plan

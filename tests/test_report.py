@@ -152,7 +152,7 @@ def test_only_plain_web_addresses_are_links(address: str) -> None:
 
 
 def test_an_unfinished_search_says_what_is_missing(built, tmp_path: Path) -> None:
-    from test_mixer_stages import copied
+    from made_searches import copied
 
     from mixer import lineage as mixing
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,8 @@ from pipelines.errors import InputError
 if TYPE_CHECKING:
     from mixer.table_fit import Fit
 
+LEADERS = 10
+
 app = typer.Typer(no_args_is_help=True, help="The search for the mixture: run it, look at it, or fit finished runs.")
 
 
@@ -23,14 +25,30 @@ def mix_search(workspace: WorkspaceOption = "workspace") -> None:
 
     Example: sirdar mix search -w ws
     """
+    with watched(workspace, notes=True) as corpus:
+        run_search(corpus)
+    say_leaders(corpus)
+
+
+def run_search(corpus: Any) -> None:
+    """What is missing of the rounds and of the mixture; what could be taken from other searches is said."""
     from mixer import takeover
 
-    with watched(workspace) as corpus:
-        _say(takeover.told(corpus))
-        for step, arguments in planned(corpus):
-            if step.name in ("round", "predictor", "mixture"):
-                step.run(corpus, *arguments)
-        _say(takeover.taken(corpus))
+    _say(takeover.told(corpus))
+    for step, arguments in planned(corpus):
+        if step.name in ("round", "predictor", "mixture"):
+            step.run(corpus, *arguments)
+    _say(takeover.taken(corpus))
+
+
+def say_leaders(corpus: Any) -> None:
+    """The ten proxies of a finished search with the lowest losses."""
+    from mixer.console import leaders_table
+    from mixer.stages import leaders
+    from pipelines.fitting import read_clusters
+
+    names = read_clusters(corpus)[0]["name"].to_pylist()
+    output.print(leaders_table(leaders(corpus, LEADERS), names))
 
 
 def _say(lines: Iterable[str]) -> None:

@@ -28,10 +28,10 @@ def opened(workspace: str, progress: Any = None) -> Any:
 
 
 @contextmanager
-def watched(workspace: str) -> Iterator[Any]:
+def watched(workspace: str, *, notes: bool = False) -> Iterator[Any]:
     from mixer.console import Bars
 
-    with Bars(console) as bars:
+    with Bars(console, notes=notes) as bars:
         yield opened(workspace, bars)
 
 

@@ -1,12 +1,13 @@
-"""`sirdar mix plan`: what a search will take, before it starts."""
+"""`sirdar mix plan`, `resume` and `compare`: before a search, in its middle, and several beside each other."""
 
 import json
+import time
 from typing import Annotated
 
 import typer
 
-from mixer.command.mix import app
-from mixer.command.options import WorkspaceOption, opened, output
+from mixer.command.mix import app, run_search, say_leaders
+from mixer.command.options import WorkspaceOption, opened, output, watched
 
 
 @app.command("plan")
@@ -47,3 +48,50 @@ def mix_plan(
         each = speed["fixed_seconds"] + speed["token_seconds"] * told["kinds"]["search"]["tokens_each"]
         output.print(f"{speed['workers']} at once, {each:.1f} s each; {memory} in a process", highlight=False)
     output.print(f"disk: {told['disk_bytes'] / 1e6:.1f} MB, checkpoints included", highlight=False)
+
+
+@app.command("resume")
+def mix_resume(
+    name: Annotated[str, typer.Argument(help="A search's name; none: the only unfinished one.")] = "",
+    workspace: WorkspaceOption = "workspace",
+) -> None:
+    """List the workspace's searches, and go on with one at the trial where it stopped.
+
+    Example: sirdar mix resume -w ws
+    """
+    from mixer.resuming import chosen, continued, searches
+
+    with watched(workspace, notes=True) as corpus:
+        found = searches(corpus)
+        for one in found:
+            last = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.last)) if one.last else "never"
+            output.print(f"{one.name:<20}{one.digest:<14}{one.state:<22}last trial {last}", highlight=False)
+        again = continued(corpus, chosen(found, name))
+        run_search(again)
+    say_leaders(again)
+
+
+@app.command("compare")
+def mix_compare(
+    workspace: WorkspaceOption = "workspace",
+    strategies: Annotated[
+        str, typer.Option(help="As search.strategy, with commas between.")
+    ] = "auto,climb,regmix,olmix",
+    seeds: Annotated[int, typer.Option(min=2, help="Paired seeds of the final comparison.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Search with several strategies under one budget, and compare what they found with each other and with the rules.
+
+    Example: sirdar mix compare -w ws --strategies auto,climb,regmix,olmix
+    """
+    from mixer.console import contest_table
+    from mixer.contest import contest
+
+    with watched(workspace, notes=True) as corpus:
+        told = contest(corpus, [name.strip() for name in strategies.split(",") if name.strip()], seeds)
+    if as_json:
+        print(json.dumps(told, indent=1))
+        return
+    output.print(contest_table(told))
+    for verdict in told["verdicts"]:
+        output.print(f"  {verdict['text']}", highlight=False, markup=False, soft_wrap=True)

@@ -47,6 +47,34 @@ def comparison(told: Told) -> str:
     )
 
 
+def strategies(told: Told) -> str:
+    """Several strategies under one budget and the rules, by their final loss."""
+    made = told["strategies"]
+    if made is None:
+        return ""
+    found, verdicts = made["mixtures"], {one["name"]: one for one in made["verdicts"]}
+    rows = []
+    for name in sorted(found, key=lambda name: (found[name]["mean"] is None, found[name]["mean"])):
+        cost, verdict = made["cost"].get(name, {"num_runs": 0, "tokens": 0}), verdicts.get(name)
+        cells = [text(name), loss(found[name]["mean"]), loss(found[name]["spread"])]
+        cells += [number(cost["num_runs"]), number(cost["tokens"])]
+        if verdict is None:
+            cells += ["", "", ""]
+        else:
+            low, high = verdict["interval"]
+            cells += [signed(verdict["difference"]), f"{signed(low, 3)} to {signed(high, 3)}", text(verdict["outcome"])]
+        rows.append(("", cells))
+    head = [("mixture of", ""), ("mean", "n"), ("spread", "n"), ("proxies", "n"), ("tokens", "n")]
+    head += [(f"better than {made['best_rule']} by", "n"), ("interval", "n"), ("", "w")]
+    return section(
+        "Strategies",
+        table(head, rows),
+        note=f"Each searched with the same candidates, caps and budget; what they found, and the rules, trained with"
+        f" {len(made['seeds'])} paired seeds. Costs are of each search alone. {made['best_rule']} is the best of the"
+        " rules by these runs. Intervals hold together at 95 %.",
+    )
+
+
 def predictor(told: Told) -> str:
     """Predicted beside measured, rank correlations over the rounds, and a warning where they are chance."""
     fits, trials = told["rounds"], told["trials"]

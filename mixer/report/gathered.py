@@ -43,7 +43,6 @@ def gathered(corpus: Corpus) -> dict[str, Any]:
         fits = [found for number in search.rounds if (found := _json(folder / "fits" / f"round-{number}.json"))]
         trials = finished["trials"] if finished else _trials(search, entries)
         recommended = _recommended(folder, fits)
-        plan = _json(folder / "plan.json")
     try:
         comparison = read_comparison(corpus)
     except StoreError:
@@ -66,7 +65,7 @@ def gathered(corpus: Corpus) -> dict[str, Any]:
         "trials": [{**trial, "weights": weights_of.get(trial["key"], [])} for trial in trials],
         "cost": _cost(entries, search, flops),
         "comparison": comparison,
-        "plan": plan,
+        "strategies": _strategies(corpus),
         "num_parameters": 0 if own else num_parameters(search.proxy, pool.vocabulary),
         "made": _made(corpus, stage, search),
     }
@@ -183,6 +182,14 @@ def _clusters(corpus: Corpus, token_counts: Sequence[int]) -> list[dict[str, Any
         }
         for number, (row, count) in enumerate(zip(rows, token_counts, strict=True))
     ]
+
+
+def _strategies(corpus: Corpus) -> dict[str, Any] | None:
+    """The comparison of strategies on this data with the most of them, where there is one."""
+    places = [("strategies", digest, "result.json") for digest in corpus.workspace.names("strategies")]
+    told = [corpus.workspace.read_json(*place) for place in places if corpus.workspace.exists(*place)]
+    mine = [one for one in told if one["data"] == mixing.data_digest(corpus)]
+    return dict(max(mine, key=lambda one: len(one["mixtures"]))) if mine else None
 
 
 def _made(corpus: Corpus, stage: Stage, search: MixtureSearch) -> dict[str, Any]:

@@ -20,6 +20,7 @@ def html(told: Mapping[str, Any]) -> str:
     """The whole page from what `gathered` tells."""
     sections = (
         evidence.comparison,
+        evidence.strategies,
         mixture.weights,
         evidence.predictor,
         evidence.search,
