@@ -32,6 +32,7 @@ from pipelines.errors import InputError, SettingsError, StoreError
 from pipelines.ingest import run_documents
 
 ROOT = Path(__file__).parents[1]
+UNASKED = {"dialects", "scores", "contamination", "repeats", "semantic"}  # stages that only a setting brings
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_steps_run_in_an_order_in_which_each_finds_its_inputs(built: Corpus) -> 
     assert steps.index(("duplicates", "crawl-1")) < steps.index(("duplicates", "crawl-2"))
     assert steps.index(("round", 1)) < steps.index(("predictor", 1)) < steps.index(("round", 2))
     assert [name for name, *_ in steps[-3:]] == ["mixture", "comparison", "dataset"]
-    assert {name for name, *_ in steps} == {step.name for step in job.STEPS} - lineage.OPTIONAL.keys()
+    assert {name for name, *_ in steps} == {step.name for step in job.STEPS} - UNASKED
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -227,7 +228,7 @@ def test_a_kill_before_the_last_clean_up_leaves_no_scraps(copied: Corpus) -> Non
 def test_status_adds_up(built: Corpus) -> None:
     lines = {(line.stage, line.crawl): line for line in inspection.status(built)}
     assert {line.state for line in lines.values()} == {"finished"}
-    assert {stage for stage, _ in lines} == set(made_corpus.CORPUS_STAGES) - lineage.OPTIONAL.keys()
+    assert {stage for stage, _ in lines} == set(made_corpus.CORPUS_STAGES) - UNASKED
     for crawl in ("crawl-1", "crawl-2"):
         counts = lines["documents", crawl].counts
         assert counts["read"] == counts["kept"] + sum(counts["dropped"].values()) + sum(counts["errors"].values())
