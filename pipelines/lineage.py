@@ -24,7 +24,7 @@ from pipelines.text.language import CARRIED
 VERSIONS = {
     "documents": 2,
     "edits": 2,
-    "signals": 2,
+    "signals": 3,
     "dialects": 1,
     "scores": 1,
     "contamination": 1,
