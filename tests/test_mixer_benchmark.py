@@ -138,7 +138,7 @@ def pretended(monkeypatch):
 
 
 def test_real_searches_share_trainings_and_resume(texts, tmp_path):
-    plan = Plan(trials=7, tokens=160, final_tokens=320, curve=(0.5, 1.0, 2.0), candidates=200, proxy=TINY)
+    plan = Plan(trials=7, tokens=160, final_tokens=320, curve=(0.5, 1.0, 2.0), candidates=200, proxy=TINY, final=TINY)
 
     def run() -> dict[str, cells.Row]:
         bench = cells.Bench(tmp_path, tmp_path, 1, processes=1)
