@@ -56,15 +56,25 @@ def test_processes_make_the_same_cells_and_their_end_is_an_error(tmp_path):
         cells.Bench(tmp_path, tmp_path, 2, processes=2).over_seeds("b", lambda seed: os._exit(3))
 
 
-def test_a_cell_depends_on_what_its_method_imports(monkeypatch):
-    read = []
-    found = cells._source
-    monkeypatch.setattr(cells, "_source", lambda name: read.append(name) or found(name))
+def test_a_cell_depends_on_the_definitions_that_its_method_uses(monkeypatch, tmp_path):
+    (tmp_path / "method.py").write_text("from parts import used\n\ndef search():\n    return used()\n")
+    body = "SIZE = 3\n\ndef used():\n    pass\n    return inner() + SIZE\n\ndef inner():\n    return 1\n"
+
+    def digest(text: str) -> str:
+        (tmp_path / "parts.py").write_text(text)
+        cells.code_of_module.cache_clear()
+        cells._definitions.cache_clear()
+        return cells.code_of_module("method")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cells, "HERE", tmp_path)
+        first = digest(body)
+        assert digest(body + "\ndef other():\n    return 2\n") == first
+        assert digest(body.replace("pass", "'What.'  # why\n    pass")) == first
+        assert digest(body.replace("return 1", "return 2")) != first
+        assert digest(body.replace("SIZE = 3", "SIZE = 4")) != first
     cells.code_of_module.cache_clear()
-    cells.code_of_module("mixer.strategies.climb")
-    assert {"mixer.predictors.trees", "mixer.predictors.kriging", "mixer.candidates"} <= set(read)
-    assert not {name for name in read if found(name) and name in ("mixer.strategies.bayes", "mixer.predictors.ridge")}
-    cells.code_of_module.cache_clear()
+    cells._definitions.cache_clear()
     assert code_of("climb") != code_of("climb-recipe")  # one module, other settings
 
 

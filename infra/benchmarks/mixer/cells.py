@@ -1,7 +1,8 @@
 """Rows of the mixture benchmark, and the cells they are made of: one seed's figure each, kept so that a run resumes.
 
-A cell's key holds a digest of the code that made it: the text of its own function and of every module of this project
-that the ones it names import, directly or not. Changed code makes new cells, and old ones are never read again.
+A cell's key holds a digest of the code that made it: its own function, the modules that it names, and of every module
+of this project the definitions that those use, directly or not; comments and docstrings do not count. Changed code
+makes new cells, and old ones are never read again.
 """
 
 import ast
@@ -117,30 +118,61 @@ def _serve(end: Connection, work: Callable[[int], Any], seeds: Sequence[int]) ->
 
 @cache
 def code_of_module(name: str) -> str:
-    """A digest of the module's text and of all that it imports of this project; what is no module stands for itself."""
-    if _source(name) is None:
+    """A digest of a module and of all that it uses of this project; what is no module stands for itself."""
+    if not _definitions(name):
         return name
-    found: dict[str, str] = {}
-    waiting = [name]
+    found: dict[tuple[str, str], str] = {}
+    waiting = [(name, one) for one in _definitions(name)]
     while waiting:
-        module = waiting.pop()
-        path = _source(module)
-        if path is None or module in found or module in NOT_FOLLOWED:
+        module, one = place = waiting.pop()
+        node = _definitions(module).get(one)
+        if node is None or place in found or module in NOT_FOLLOWED:
             continue
-        found[module] = path.read_text(encoding="utf-8")
-        waiting += _imported(found[module])
+        if isinstance(node, ast.ImportFrom):
+            found[place] = ""
+            waiting += [
+                found_at for alias in node.names if (alias.asname or alias.name) == one for found_at in _at(node, alias)
+            ]
+            continue
+        found[place] = _plain(node)
+        waiting += [(module, used.id) for used in ast.walk(node) if isinstance(used, ast.Name)]
+        inner = [one for one in ast.walk(node) if isinstance(one, ast.ImportFrom)]
+        waiting += [found_at for one in inner for alias in one.names for found_at in _at(one, alias)]
     return _digest([text for _, text in sorted(found.items())])
 
 
-def _imported(text: str) -> set[str]:
-    """Modules that a text imports, wherever in it."""
-    names = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    return names
+@cache
+def _definitions(module: str) -> Mapping[str, ast.stmt]:
+    """What a module of this project defines or imports, by name; nothing of other modules."""
+    path = _source(module)
+    found: dict[str, ast.stmt] = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body if path else ():
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = node
+        elif isinstance(node, ast.ImportFrom):
+            found |= {alias.asname or alias.name: node for alias in node.names}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            found |= {used.id: node for used in ast.walk(node) if isinstance(used, ast.Name) and _stored(used)}
+    return found
+
+
+def _stored(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
+
+
+def _at(node: ast.ImportFrom, alias: ast.alias) -> list[tuple[str, str]]:
+    """Where what is imported is defined; all of it where it is a module."""
+    whole = f"{node.module}.{alias.name}"
+    return [(whole, one) for one in _definitions(whole)] or [(str(node.module), alias.name)]
+
+
+def _plain(node: ast.stmt) -> str:
+    """Its text without comments and docstrings."""
+    copied = ast.parse(ast.unparse(node)).body[0]
+    for inner in ast.walk(copied):
+        if isinstance(inner, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(inner, clean=False) is not None:
+            inner.body = inner.body[1:] or [ast.Pass()]
+    return ast.unparse(copied)
 
 
 def _source(module: str) -> Path | None:
