@@ -1,6 +1,6 @@
 """Searches over landscapes whose best mixture is known: how far from it each strategy ends, in nats.
 
-Beside every regret stands what it is in units of a trial's noise, and whether it is less than the best rule's. The rules
+Beside every regret stands what it is in units of a trial's noise, and how often it is less than the best rule's. Rules
 `nearest` and `domain2vec` are told exactly what the target is made of here; where no search ends nearer, rows say so.
 """
 
