@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from interrupts import interruptible
 
 from pipelines import workers
 from pipelines.errors import InputError, WorkerError
@@ -142,10 +143,10 @@ def long_or_refusing(folder: str, item: str) -> None:
 def test_an_interrupt_does_not_wait_for_the_units_that_run(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
-    with subprocess.Popen(_command(script), env=_environment(), text=True, **QUIET) as parent:  # type: ignore[call-overload]
+    with subprocess.Popen(_command(script), env=_environment(), text=True, preexec_fn=interruptible, **QUIET) as parent:  # type: ignore[call-overload]
         children = [int(parent.stdout.readline()) for _ in range(2)]
         os.kill(parent.pid, signal.SIGINT)
-        parent.wait(timeout=30)  # the units would take 120 s
+        parent.wait(timeout=5)  # the units would take 120 s
         assert not any(map(_alive, children))
 
 
