@@ -1,6 +1,8 @@
 """Fixtures that more than one test file uses, and the markers that skip by themselves."""
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for matrices of dozens of rows more threads take thrice as long
 
+Run = Callable[..., tuple[int, str, str]]
 SHARED = Path(os.environ.get("SIRDAR_TEST_DATA", Path(__file__).parents[2] / "shared"))
 
 
@@ -41,6 +44,26 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"no test data at {SHARED} (set SIRDAR_TEST_DATA)")
     return SHARED / "data"
+
+
+@pytest.fixture
+def sirdar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> "Run":
+    """Runs the command in this process: (exit code, standard output, standard error)."""
+    from mixer import command
+
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sirdar", *map(str, arguments)])
+        code = 0
+        try:
+            command.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

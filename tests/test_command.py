@@ -29,24 +29,6 @@ from pipelines.store import Workspace
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def sirdar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command in this process: (exit code, standard output, standard error)."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sirdar", *map(str, arguments)])
-        code = 0
-        try:
-            command.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return run
-
-
 def _commands() -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
 

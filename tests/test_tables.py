@@ -2,12 +2,11 @@
 
 import json
 import math
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
-from mixer import command
 from mixer.strategy import History
 from mixer.table_fit import fit_tables
 from mixer.tables import Runs, of_history, read_amounts, read_tables, written
@@ -173,22 +172,10 @@ def test_the_published_olmix_tables_are_read_and_fitted(shared):
 
 
 @pytest.fixture
-def fit(monkeypatch, capsys):
+def fit(sirdar, monkeypatch):
     """Runs `sirdar mix fit` in this process: (exit code, standard output, standard error)."""
     monkeypatch.setattr("mixer.table_fit.CANDIDATES", 2000)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sirdar", "mix", "fit", *map(str, arguments)])
-        code = 0
-        try:
-            command.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return run
+    return partial(sirdar, "mix", "fit")
 
 
 def tables(folder, runs: Runs):
