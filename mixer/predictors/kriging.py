@@ -30,7 +30,7 @@ PASSES = 2  # over the buckets' relevances
 # Of log likelihood, which one more parameter must bring; 1 sees more in noise (35 trials of a planted problem with
 # noise, 8 seeds: 3 recommendations behind the best rule, none at 2), and ranks public tables hardly better.
 WORTH = 2.0
-BLOCK_ROWS = 8192  # candidates whose covariances are in memory at once
+BLOCK_ROWS = 1024  # candidates whose covariances are made at once: few enough to stay in the caches
 MIN_SCALE = 1e-12  # where all losses are equal
 
 
@@ -107,13 +107,13 @@ class Bent:
         predicted: Floats = self.process.level + self._across(self._bent(weights)) @ self.process.dual
         return predicted
 
-    def variance(self, weights: Floats) -> Floats:
-        """(rows,) of the loss, without a trial's noise."""
+    def moments(self, weights: Floats) -> tuple[Floats, Floats]:
+        """(rows,) mean and variance of the loss, without a trial's noise."""
         points = self._bent(weights)
+        across = self._across(points)
         before = 1.0 + SLOPE * (points**2).sum(axis=1)
-        left = before - (self.process.left(self._across(points)) ** 2).sum(axis=1)
-        variance: Floats = self.process.scale * np.maximum(left, 0.0)
-        return variance
+        left = before - (self.process.left(across) ** 2).sum(axis=1)
+        return self.process.level + across @ self.process.dual, self.process.scale * np.maximum(left, 0.0)
 
     def covariance(self, weights: Floats) -> Floats:
         """(rows, rows) of the losses, without a trial's noise."""
@@ -209,9 +209,9 @@ class FittedKriging:
 
     def _moments(self, weights: Floats) -> tuple[Floats, Floats]:
         """Mean, and one standard deviation of what a trial would measure."""
-        means = self._means(weights)
+        found = [part.moments(weights) for part in self.parts]
+        means, variances = (np.array(told) for told in zip(*found, strict=True))
         mean: Floats = self.shares @ means
-        variances = np.array([part.variance(weights) for part in self.parts])
         return mean, np.sqrt(self.shares @ (variances + (means - mean) ** 2) + self.noise)
 
 
@@ -221,8 +221,19 @@ def _blocks(weights: Floats) -> list[Floats]:
 
 def kernel(left: Floats, right: Floats, length: float) -> Floats:
     """Covariance of all pairs of rows of bent weights: the line's and Matern-5/2's."""
+    # In place: over a pool of candidates the arrays are larger than the caches, and passes are what it costs.
     inner = left @ right.T
-    squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :] - 2 * inner
-    scaled = math.sqrt(5) / length * np.sqrt(np.maximum(squares, 0.0))
-    covariance: Floats = SLOPE * inner + (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
+    scaled = inner * -2
+    scaled += (left**2).sum(axis=1)[:, None]
+    scaled += (right**2).sum(axis=1)
+    np.sqrt(np.maximum(scaled, 0.0, out=scaled), out=scaled)
+    scaled *= math.sqrt(5) / length
+    covariance: Floats = scaled / 3
+    covariance += 1
+    covariance *= scaled
+    covariance += 1
+    np.negative(scaled, out=scaled)
+    covariance *= np.exp(scaled, out=scaled)
+    inner *= SLOPE
+    covariance += inner
     return covariance
