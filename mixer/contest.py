@@ -9,23 +9,24 @@ the same runs, which flatters it a little: a strategy said to beat it does.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mixer import journal
+from mixer import journal, takeover
 from mixer import lineage as mixing
 from mixer.comparison import CONFIDENCE, Comparison, compare, verdict
+from mixer.entrants import asked, entered
 from mixer.journal import write_whole
 from mixer.objectives import FINAL, SEARCH, objective_of
-from mixer.place import JOURNAL, reading, working
+from mixer.place import working
 from mixer.recommendation import Recommendation
 from mixer.search import MixtureSearch
 from mixer.searches import num_done, search_of, watching
-from mixer.trainer import OnResult, Trainer
+from mixer.takeover import Reusing
+from mixer.trainer import Trainer
 from mixer.trainers import close_trainers, trainer_of
-from mixer.trial import Result, Schedule, Trial
-from pipelines import configuration
+from mixer.trial import Schedule
 from pipelines.corpus import Corpus
 from pipelines.errors import SettingsError
 
@@ -33,37 +34,16 @@ RULES = ("natural", "uniform", "nearest", "entropy")
 RESULT = "result.json"
 
 
-class Remembering:
-    """A trainer that hands over what is known of a trial already, and trains the rest."""
-
-    def __init__(self, trainer: Trainer, known: Mapping[str, Result]) -> None:
-        self.trainer, self.known, self.num_trained = trainer, dict(known), 0
-
-    def train(self, trials: Sequence[Trial], on_result: OnResult) -> None:
-        for trial in trials:
-            if trial.key in self.known:
-                on_result(self.known[trial.key])
-        left = [trial for trial in trials if trial.key not in self.known]
-
-        def heard(result: Result) -> None:
-            self.num_trained += 1
-            if not result.failed:
-                self.known[result.key] = result
-            on_result(result)
-
-        if left:
-            self.trainer.train(left, heard)
-
-
 def contest(corpus: Corpus, names: Sequence[str], seeds: int) -> dict[str, Any]:
     """Search with every strategy and compare what they found; written to strategies/<digest>/result.json."""
     if len(set(names)) < len(names) or not names:
         raise SettingsError(f"strategies {', '.join(names) or '(none)'}: name at least one, each once")
     entrants = {name: entered(corpus, name) for name in names}
-    stages = [mixing.search(entrant) for entrant in entrants.values()]
-    trainer = Remembering(trainer_of(corpus, SEARCH), _known(corpus))
+    stage = asked(corpus, names, seeds)
+    # Each entrant's own journal is read by its search; those of the other entrants are among the others' pasts.
+    known = {key: result for entrant in entrants.values() for key, result in takeover.known(entrant).items()}
+    trainer = Reusing(trainer_of(corpus, SEARCH), known)
     found = {name: _searched(entrant, trainer) for name, entrant in entrants.items()}
-    stage = mixing.strategies(corpus, stages, seeds)
     first = next(iter(found.values()))[0]
     mixtures = {name: recommended.schedule for name, (recommended, _) in found.items()}
     rules = {name: first.others[name] for name in RULES if name not in mixtures}
@@ -94,15 +74,6 @@ def contest(corpus: Corpus, names: Sequence[str], seeds: int) -> dict[str, Any]:
     return told
 
 
-def entered(corpus: Corpus, name: str) -> Corpus:
-    """The corpus under settings that search with this strategy; the workspace's own search where that is its own."""
-    settings = corpus.settings
-    if name == settings.search.strategy:
-        return corpus
-    search = configuration.changed(settings.search, [f"strategy={name}", "predictor=''", f"name={name}"])
-    return Corpus(corpus.workspace, settings.model_copy(update={"search": search}), corpus.progress)
-
-
 def against(found: Comparison, other: str, names: Sequence[str]) -> Comparison:
     """The same runs with other verdicts: each of `names` against `other`, all of them together at 95 %."""
     confidence = 1 - (1 - CONFIDENCE) / len(names)
@@ -120,7 +91,7 @@ def mean(losses: Sequence[float]) -> float:
     return math.fsum(finite) / len(finite) if finite else math.inf
 
 
-def _searched(corpus: Corpus, trainer: Remembering) -> tuple[Recommendation, dict[str, Any]]:
+def _searched(corpus: Corpus, trainer: Trainer) -> tuple[Recommendation, dict[str, Any]]:
     """All rounds, or what is missing of them, and what they would cost alone."""
     stage = mixing.search(corpus)
     with stage.lease(), working(stage) as place:
@@ -141,18 +112,3 @@ def _cost(search: MixtureSearch) -> dict[str, Any]:
         "tokens": sum(entry.result.tokens for entry in entries),
         "seconds": sum(entry.result.seconds for entry in entries),
     }
-
-
-def _known(corpus: Corpus) -> dict[str, Result]:
-    """Successful results by key of every search in the workspace; keys hold proxy, seed and data."""
-    workspace = corpus.workspace
-    if not workspace.is_local:
-        with reading(mixing.search(corpus)) as folder:
-            paths = [folder / JOURNAL]
-            return _successes(paths)
-    return _successes(sorted(workspace.local("search").glob(f"*/*/{JOURNAL}")))
-
-
-def _successes(paths: Sequence[Any]) -> dict[str, Result]:
-    entries = (entry for path in paths for entry in journal.read(path))
-    return {entry.result.key: entry.result for entry in entries if not entry.result.failed}

@@ -271,7 +271,8 @@ def _cluster(corpus: Corpus, fine: int) -> str:
 
 
 def unneeded(corpus: Corpus) -> list[tuple[str, int]]:
-    """(label, bytes) of stage folders that neither the current settings nor a dataset refer to.
+    """(label, bytes) of stage folders that neither the current settings nor a dataset refer to, nor a comparison of
+    strategies under these settings.
 
     None of a stage whose current folder cannot be worked out, since a stage before it is not finished: it may
     be any of them. Raises SettingsError or InputError where a setting names a file or a model that is not there:
@@ -284,7 +285,7 @@ def unneeded(corpus: Corpus) -> list[tuple[str, int]]:
             place = ("dataset", name, version, "manifest.json")
             if workspace.exists(*place):
                 needed |= set(workspace.read_json(*place).get("inputs", {}))
-    of_all = (*CORPUS_STAGES, "mixture", "comparison")
+    of_all = (*CORPUS_STAGES, "mixture", "comparison", "strategies")
     of_crawls = (*CRAWL_STAGES, "search")  # searches lie under their names, as the others under their crawls
     found: list[tuple[str, ...]] = [(name, digest) for name in of_all for digest in workspace.names(name)]
     found += [
@@ -302,6 +303,7 @@ def _needed(corpus: Corpus) -> tuple[set[str], set[str]]:
 
     What settings name and is away is an error, not unknown: whoever deletes is to know first.
     """
+    from mixer import entrants
     from mixer import lineage as mixing
 
     needed: set[str] = set()
@@ -316,4 +318,8 @@ def _needed(corpus: Corpus) -> tuple[set[str], set[str]]:
             needed.add(function(corpus).label)
         except (StoreError, SettingsError):  # settings without a target are sound, but ask for no search
             unknown.add(function.__name__)
+    try:
+        needed |= set(entrants.current(corpus))
+    except (StoreError, SettingsError):
+        unknown.add("strategies")
     return needed, unknown

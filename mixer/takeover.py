@@ -36,27 +36,38 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What the trials of a search have in common, and the losses that it reads."""
+    """What the trials of a search have in common, and the losses that it reads; seeds follow each other."""
 
     proxy: Proxy
     seed: int
     data: str
     losses: tuple[str, ...]
+    seeds: int = 1
 
 
 class Reusing:
-    """A trainer that trains only what is not known by its key."""
+    """A trainer that trains only what is not known by its key; what succeeds is known from then on.
+
+    `num_trained` counts what the trainer was asked for and has ended, failures too.
+    """
 
     def __init__(self, trainer: Trainer, known: Mapping[str, Result]) -> None:
-        self.trainer, self.known = trainer, known
+        self.trainer, self.known, self.num_trained = trainer, dict(known), 0
 
     def train(self, trials: Sequence[Trial], on_result: OnResult) -> None:
+        rest = [trial for trial in trials if trial.key not in self.known]
         for trial in trials:
             if trial.key in self.known:
                 on_result(self.known[trial.key])
-        rest = [trial for trial in trials if trial.key not in self.known]
+
+        def heard(result: Result) -> None:
+            self.num_trained += 1
+            if not result.failed:
+                self.known[result.key] = result
+            on_result(result)
+
         if rest:
-            self.trainer.train(rest, on_result)
+            self.trainer.train(rest, heard)
 
 
 def usable(pasts: Sequence[Past], sought: Sought) -> dict[str, tuple[str, Result]]:
@@ -73,7 +84,8 @@ def obstacles(entry: Entry, sought: Sought) -> list[str]:
     """Why a trial is of no use to a search: pools, targets, programs, proxy, seed, version, losses, failed."""
     trial, result = entry.trial, entry.result
     found = [name for name, theirs, ours in _of_data(trial.data, sought.data) if theirs != ours]
-    found += ["proxy"] * (trial.proxy != sought.proxy) + ["seed"] * (trial.seed != sought.seed)
+    found += ["proxy"] * (trial.proxy != sought.proxy)
+    found += ["seed"] * (trial.seed not in range(sought.seed, sought.seed + sought.seeds))
     found += ["version"] * (trial.key != result.key)  # made by a version that names trials otherwise
     if result.failed:
         return [*found, "failed"]
@@ -157,6 +169,7 @@ def _sought(corpus: Corpus) -> Sought:
         seed=corpus.settings.search.seed,
         data=f"{mixing.data_digest(corpus)}-{SEARCH}",
         losses=objective_of(corpus, SEARCH).names,
+        seeds=corpus.settings.search.seeds,
     )
 
 

@@ -1,8 +1,11 @@
 """A search whose trainer answers at once, over a workspace built by tests/made_corpus.py."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import fsspec
 import numpy as np
 
 from mixer import stages
@@ -11,7 +14,7 @@ from mixer.trial import Loss, Result, Trial
 from pipelines.corpus import Corpus, opened
 from pipelines.store import Workspace
 
-MIXER_STAGES = ("search", "mixture", "comparison", "dataset")
+MIXER_STAGES = ("search", "mixture", "comparison", "strategies", "dataset")
 
 
 class Killed(BaseException):
@@ -51,6 +54,19 @@ def copied(corpus: Corpus, folder: Path, *, keep: tuple[str, ...] = ()) -> Corpu
     gone = [name for name in MIXER_STAGES if name not in keep]
     shutil.copytree(root, folder / "ws", symlinks=True, ignore=shutil.ignore_patterns(*gone))
     return opened(Workspace(str(folder / "ws")))
+
+
+@contextmanager
+def in_memory(corpus: Corpus, root: str) -> Iterator[Corpus]:
+    """The workspace again on an object store, without models."""
+    store = fsspec.filesystem("memory")
+    for name, data in bytes_of(Path(corpus.workspace.root)).items():
+        if not name.startswith("models/"):
+            store.pipe(f"/{root}/{name}", data)
+    try:
+        yield opened(Workspace(f"memory://{root}"))
+    finally:
+        store.rm(f"/{root}", recursive=True)
 
 
 def searched(corpus: Corpus, trainer, monkeypatch, *, until: str = "mixture") -> None:

@@ -4,11 +4,12 @@ import json
 import math
 from pathlib import Path
 
+import made_corpus
 import pytest
-from made_searches import Killed, Planted, copied, folder_of
+from made_searches import Killed, Planted, copied, folder_of, in_memory, searched
 from typer.testing import CliRunner
 
-from mixer import contest, journal, resuming, stages
+from mixer import contest, entrants, inspection, journal, resuming, stages
 from mixer import lineage as mixing
 from mixer.command import mix, planning  # noqa: F401  planning adds to mix
 from mixer.comparison import judged
@@ -20,7 +21,7 @@ STRATEGIES = "climb,regmix,random"
 
 
 def of_strategy(corpus, name: str) -> Path:
-    return folder_of(contest.entered(corpus, name), mixing.search)
+    return folder_of(entrants.entered(corpus, name), mixing.search)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,50 @@ def test_a_killed_comparison_ends_as_an_unbroken_one(contested, built, tmp_path:
             with pytest.raises(Killed):
                 contest.contest(corpus, STRATEGIES.split(","), 2)
     assert told["mixtures"] == contested[1]["mixtures"]
+
+
+def test_trials_of_the_workspace_are_taken_over_and_a_damaged_journal_costs_its_own(
+    contested, tmp_path: Path, monkeypatch
+) -> None:
+    """A search under another name has trained what two of the strategies ask for; another one's journal is garbage."""
+    corpus = copied(contested[0], tmp_path)
+    trained = Planted()
+    searched(made_corpus.changed(corpus, "search.strategy=regmix", "search.name=other"), trained, monkeypatch)
+    broken = corpus.workspace.local("search", "broken", "0123456789ab", "journal.jsonl")
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(b"garbage\n")
+    trainer = Planted()
+    monkeypatch.setattr(contest, "trainer_of", lambda corpus, split: trainer)
+    told = contest.contest(corpus, ["regmix", "random"], 2)
+    assert told["num_trained"] == 0
+    assert not set(trainer.trained) & set(trained.trained)
+    assert told["mixtures"]["regmix"] == contested[1]["mixtures"]["regmix"]
+
+
+def test_on_an_object_store_too(contested, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plain = copied(contested[0], tmp_path)
+    trained = Planted()
+    searched(made_corpus.changed(plain, "search.strategy=regmix", "search.name=other"), trained, monkeypatch)
+    with in_memory(plain, "contest") as remote:
+        trainer = Planted()
+        monkeypatch.setattr(contest, "trainer_of", lambda corpus, split: trainer)
+        told = contest.contest(remote, ["regmix", "climb"], 2)
+        alone = contested[1]["cost"]["climb"]["num_runs"]
+        assert 0 < told["num_trained"] < alone  # climb shares its first round with regmix
+        assert not set(trainer.trained) & set(trained.trained)
+        assert told["mixtures"]["climb"] == contested[1]["mixtures"]["climb"]
+
+
+def test_clean_keeps_a_comparison_and_its_searches_as_long_as_its_settings_stand(contested, tmp_path: Path) -> None:
+    corpus = copied(contested[0], tmp_path, keep=("search", "strategies"))
+    searches = {mixing.search(entrants.entered(corpus, name)).label for name in STRATEGIES.split(",")}
+    [digest] = corpus.workspace.names("strategies")
+    assert not [label for label, _ in inspection.unneeded(corpus) if label.startswith(("search/", "strategies/"))]
+    corpus.workspace.delete("strategies", digest, contest.RESULT)  # as of one that was stopped
+    assert not [label for label, _ in inspection.unneeded(corpus) if label.startswith(("search/", "strategies/"))]
+    other = made_corpus.changed(corpus, "search.seed=7")
+    assert {label for label, _ in inspection.unneeded(other)} >= {*searches, f"strategies/{digest}"}
 
 
 def test_the_page_shows_the_strategies(contested) -> None:

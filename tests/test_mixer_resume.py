@@ -8,14 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fsspec
 import pytest
-from made_searches import Killed, Planted, bytes_of, copied, folder_of, searched, without_times
+from made_searches import Killed, Planted, copied, folder_of, in_memory, searched, without_times
 
 from mixer import journal, place, stages, trainers
 from mixer import lineage as mixing
-from pipelines.corpus import opened
-from pipelines.store import Workspace
 
 KILLED_RUN = """
 import os, signal, sys
@@ -94,13 +91,7 @@ def test_one_trainer_serves_one_workspace_and_one_split(built, tmp_path):
 def test_a_search_on_an_object_store_works_in_a_mirror_and_goes_on_elsewhere(built, unbroken, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / ".cache"))
-    store = fsspec.filesystem("memory")
-    plain = copied(built, tmp_path)
-    for name, data in bytes_of(Path(plain.workspace.root)).items():
-        if not name.startswith("models/"):
-            store.pipe(f"/mixer-stages/{name}", data)
-    remote = opened(Workspace("memory://mixer-stages"))
-    try:
+    with in_memory(copied(built, tmp_path), "mixer-stages") as remote:
         with pytest.raises(Killed):
             searched(remote, Planted(9), monkeypatch, until="comparison")
         shutil.rmtree(tmp_path / "home")  # another machine
@@ -110,8 +101,6 @@ def test_a_search_on_an_object_store_works_in_a_mirror_and_goes_on_elsewhere(bui
         assert stages.read_mixture(remote) == stages.read_mixture(unbroken)
         assert stages.read_comparison(remote) == stages.read_comparison(unbroken)
         assert "journal.jsonl" in remote.workspace.names(*mixing.search(remote).steps)
-    finally:
-        store.rm("/mixer-stages", recursive=True)
 
 
 def test_two_copies_of_a_journal_become_one():

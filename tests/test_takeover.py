@@ -19,7 +19,7 @@ from pipelines.corpus import Corpus
 from pipelines.settings import Proxy
 
 PROXY = Proxy(layers=1, width=16, heads=2)
-SOUGHT = Sought(PROXY, 1, "pools-targets-search", ("search/a",))
+SOUGHT = Sought(PROXY, 1, "pools-targets-search", ("search/a",), seeds=2)
 
 
 def entry(share: float = 0.5, *, names: tuple[str, ...] = ("search/a", "search/b"), **given: object) -> Entry:
@@ -34,7 +34,9 @@ def entry(share: float = 0.5, *, names: tuple[str, ...] = ("search/a", "search/b
         (entry(), []),
         (entry(names=("search/a",)), []),
         (entry(names=("search/b",)), ["losses"]),
-        (entry(seed=2), ["seed"]),
+        (entry(seed=3), ["seed"]),
+        (entry(seed=0), ["seed"]),
+        (entry(seed=2), []),  # of a candidate's second seed
         (entry(proxy=PROXY.model_copy(update={"width": 32})), ["proxy"]),
         (entry(data="others-targets-search"), ["pools"]),
         (entry(data="pools-others-search"), ["targets"]),
@@ -69,10 +71,21 @@ def test_only_what_is_unknown_is_trained() -> None:
     known = {trials[1].key: entry(0.2).result}
     results: list[Result] = []
     trainer = Planted()
-    Reusing(trainer, known).train(trials, results.append)
+    reusing = Reusing(trainer, known)
+    reusing.train(trials, results.append)
     assert trainer.trained == [trials[0].key, trials[2].key]
     assert sorted(result.key for result in results) == sorted(trial.key for trial in trials)
     Reusing(Planted(0), known).train(trials[1:2], results.append)  # nothing is left: no trainer is asked
+    reusing.train(trials, results.append)  # nor again
+    assert (reusing.num_trained, len(trainer.trained), len(results)) == (2, 2, 7)
+
+
+def test_what_failed_is_not_known() -> None:
+    trainer = Planted(fails=lambda trial: True)
+    reusing = Reusing(trainer, {})
+    for _ in range(2):
+        reusing.train([entry().trial], lambda result: None)
+    assert reusing.num_trained == len(trainer.trained) == 2
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def clean(
     workspace: WorkspaceOption = "workspace",
     yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only say what.")] = False,
 ) -> None:
-    """Delete stage folders that neither the current settings nor a dataset refer to.
+    """Delete stage folders that neither the current settings, nor a comparison under them, nor a dataset refers to.
 
     Of a stage whose current folder depends on one that is not finished, nothing is deleted; nor is a folder
     that a running job writes.

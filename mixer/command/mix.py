@@ -34,11 +34,11 @@ def run_search(corpus: Any) -> None:
     """What is missing of the rounds and of the mixture; what could be taken from other searches is said."""
     from mixer import takeover
 
-    _say(takeover.told(corpus))
+    say_lines(takeover.told(corpus))
     for step, arguments in planned(corpus):
         if step.name in ("round", "predictor", "mixture"):
             step.run(corpus, *arguments)
-    _say(takeover.taken(corpus))
+    say_lines(takeover.taken(corpus))
 
 
 def say_leaders(corpus: Any) -> None:
@@ -51,7 +51,7 @@ def say_leaders(corpus: Any) -> None:
     output.print(leaders_table(leaders(corpus, LEADERS), names))
 
 
-def _say(lines: Iterable[str]) -> None:
+def say_lines(lines: Iterable[str]) -> None:
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

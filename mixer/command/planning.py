@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mixer.command.mix import app, run_search, say_leaders
+from mixer.command.mix import app, run_search, say_leaders, say_lines
 from mixer.command.options import WorkspaceOption, opened, output, watched
 
 
@@ -84,10 +84,12 @@ def mix_compare(
 
     Example: sirdar mix compare -w ws --strategies auto,climb,regmix,olmix
     """
+    from mixer import takeover
     from mixer.console import contest_table
     from mixer.contest import contest
 
     with watched(workspace, notes=True) as corpus:
+        say_lines(takeover.told(corpus))
         told = contest(corpus, [name.strip() for name in strategies.split(",") if name.strip()], seeds)
     if as_json:
         print(json.dumps(told, indent=1))
