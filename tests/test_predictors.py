@@ -167,3 +167,11 @@ def test_a_stack_gives_its_share_to_the_part_that_knows():
     truth = np.array([1.0, 2.0, 3.0, 4.0])
     apart = np.array([1.0, -1.0, 1.0, -1.0])
     assert shares_of(np.array([truth + apart, truth - apart]), truth) == pytest.approx([0.5, 0.5])
+
+
+def test_what_all_parts_predict_alike_does_not_move_the_shares():
+    truth, errors = np.random.default_rng(3).standard_normal(40), np.random.default_rng(4).standard_normal((2, 40))
+    trend = np.linspace(0, 100, 40)
+    shares = shares_of(truth + errors * [[2.0], [1.0]], truth, trust=12)
+    assert 0.1 < shares[1] < 0.9
+    assert shares_of(truth + trend + errors * [[2.0], [1.0]], truth + trend, trust=12) == pytest.approx(shares)
