@@ -1,10 +1,12 @@
 """Fixtures that more than one test file uses, and the markers that skip by themselves."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -97,6 +99,25 @@ def built(crawl_files: Path, encoder: Path, tmp_path_factory: pytest.TempPathFac
     )
     build(corpus)
     return corpus
+
+
+@pytest.fixture
+def copied(built: "Corpus", tmp_path: Path) -> "Corpus":
+    """The finished workspace as one's own."""
+    root = tmp_path / "copied"
+    shutil.copytree(built.workspace.root, root, symlinks=True)
+    return replace(built, workspace=type(built.workspace)(str(root)))
+
+
+@pytest.fixture
+def fresh(crawl_files: Path, encoder: Path, tmp_path: Path) -> "Callable[..., Corpus]":
+    """Makes workspaces of the planned crawls in which nothing has run."""
+    import made_corpus
+
+    def make(name: str = "ws", **given: Any) -> "Corpus":
+        return made_corpus.make(tmp_path / name, crawl_files, encoder, **given)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -24,10 +24,11 @@ from made_warc import record
 from tiny import random_encoder
 
 from mixer.job import STEPS, planned
+from pipelines import lineage
 from pipelines.corpus import Corpus, Report, choose, keep, opened
 from pipelines.crawls import register
 from pipelines.digest import digest_of
-from pipelines.store import Workspace
+from pipelines.store import Stage, Workspace
 
 # topic: (language, subjects, verbs, objects, settings)
 TOPICS: dict[str, tuple[str, str, str, str, str]] = {
@@ -349,6 +350,12 @@ def run_corpus(corpus: Corpus, *, until: str = "evaluations") -> list[Report]:
         if step.name in CORPUS_STAGES[: last + 1]:
             reports.append(step.run(corpus, *arguments))
     return reports
+
+
+def stage_of(corpus: Corpus, name: str) -> Stage:
+    """The first crawl's stage of this name."""
+    stage: Stage = getattr(lineage, name)(corpus, "crawl-1")
+    return stage
 
 
 def contents(corpus: Corpus) -> dict[str, str]:

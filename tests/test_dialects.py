@@ -306,49 +306,6 @@ def test_dclm_line_rules_leave_what_its_modifiers_leave(texts: list[str]) -> Non
     assert edited(pa.array(texts), dclm_lines.line_edits(pa.array(texts))).to_pylist() == list(map(dclm_cut, texts))
 
 
-def test_dclm_line_rules_name_their_reasons() -> None:
-    text = (
-        "  A line that stays.\n\n\n\nTHIS ONE NOT\n2024\n17 likes\nword\nSign-in\nten items in cart left\nThe end.  \n"
-    )
-    found = [
-        (span["reason"], text[span["start"] : span["end"]])
-        for span in dclm_lines.line_edits(pa.array([text]))[0].as_py()
-    ]
-    assert found == [
-        ("white_space", "  "),
-        ("newlines", "\n"),
-        ("newlines", "\n"),
-        ("uppercase", "THIS ONE NOT\n"),
-        ("numeric", "2024\n"),
-        ("counter", "17 likes\n"),
-        ("too_few_words", "word\n"),
-        ("too_few_words", "Sign-in\n"),
-        ("banner", " items in cart"),
-        ("white_space", "  \n"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("chunk", "words"),
-    [
-        ("can't", ("can't",)),
-        ("3.14,15", ("3.14,15",)),
-        ("end.Next:one", ("end.Next:one",)),
-        ("a..b", ("a", "b")),
-        ("foo_bar-baz", ("foo_bar", "baz")),
-        ("_private", ()),
-        ("1,a", ("1", "a")),
-        ("\u65e5\u672c\u30ab\u30bf\u30ab\u30ca\u3067", ("\u65e5", "\u672c", "\u30ab\u30bf\u30ab\u30ca", "\u3067")),
-        ("\u05e6\u05d4\u05f4\u05dc", ("\u05e6\u05d4\u05f4\u05dc",)),
-        ("\u05e6\u05d4\"\u05dc'", ("\u05e6\u05d4\"\u05dc'",)),
-        ("e\u0301te\u0301", ("e\u0301te\u0301",)),
-        ("(\u0663\u066b\u0665)", ("\u0663\u066b\u0665",)),
-    ],
-)
-def test_words_are_unicodes_own(chunk: str, words: tuple[str, ...]) -> None:
-    assert uax29.words(chunk) == words
-
-
 # ---------------------------------------------------------------------------------------------------------
 # All of them
 

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import settings as checks
 from hypothesis import strategies as st
 
+from pipelines.edits import dclm_lines
 from pipelines.edits.chain import edits as chain
 from pipelines.edits.characters import classes
 from pipelines.edits.composing import composed
@@ -286,3 +287,25 @@ def test_half_characters_are_refused() -> None:
 def test_rows_must_match() -> None:
     with pytest.raises(ValueError, match="2 texts"):
         texts_after(["a", "b"], spans_array([[]]))
+
+
+def test_dclm_line_rules_name_their_reasons() -> None:
+    text = (
+        "  A line that stays.\n\n\n\nTHIS ONE NOT\n2024\n17 likes\nword\nSign-in\nten items in cart left\nThe end.  \n"
+    )
+    found = [
+        (span["reason"], text[span["start"] : span["end"]])
+        for span in dclm_lines.line_edits(pa.array([text]))[0].as_py()
+    ]
+    assert found == [
+        ("white_space", "  "),
+        ("newlines", "\n"),
+        ("newlines", "\n"),
+        ("uppercase", "THIS ONE NOT\n"),
+        ("numeric", "2024\n"),
+        ("counter", "17 likes\n"),
+        ("too_few_words", "word\n"),
+        ("too_few_words", "Sign-in\n"),
+        ("banner", " items in cart"),
+        ("white_space", "  \n"),
+    ]

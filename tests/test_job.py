@@ -35,13 +35,6 @@ ROOT = Path(__file__).parents[1]
 UNASKED = {"dialects", "scores", "contamination", "repeats", "semantic"}  # stages that only a setting brings
 
 
-@pytest.fixture
-def copied(built: Corpus, tmp_path: Path) -> Corpus:
-    root = tmp_path / "copied"
-    shutil.copytree(built.workspace.root, root, symlinks=True)
-    return replace(built, workspace=type(built.workspace)(str(root)))
-
-
 @pytest.fixture(scope="session")
 def dataset(built: Corpus) -> Path:
     return built.workspace.local(*mixing.dataset(built).steps)

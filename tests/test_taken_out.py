@@ -1,7 +1,6 @@
 """What must not be in a dataset: documents that were taken down, and tests."""
 
 import json
-import shutil
 from pathlib import Path
 
 import made_corpus
@@ -16,16 +15,9 @@ from mixer.inspection import trace
 from mixer.stages import run_dataset
 from pipelines import lineage
 from pipelines.columns import parts_of
-from pipelines.corpus import Corpus, opened
+from pipelines.corpus import Corpus
 from pipelines.errors import ContaminationError, InputError
-from pipelines.store import Stage, Workspace
-
-
-@pytest.fixture
-def copied(built: Corpus, tmp_path: Path) -> Corpus:
-    """The whole job's workspace, to be changed."""
-    shutil.copytree(built.workspace.root, tmp_path / "ws", symlinks=True)
-    return opened(Workspace(str(tmp_path / "ws")))
+from pipelines.store import Stage
 
 
 def rows(corpus: Corpus, stage: Stage | None = None) -> list[dict[str, str]]:

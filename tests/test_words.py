@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.text import uax29
 from pipelines.text.chunks import cut_as_spacy, cut_chunk
 from pipelines.text.special_chunks import SPECIAL
 from pipelines.text.words import (
@@ -170,3 +171,24 @@ def test_odd_chunks_take_no_more_than_linear_time(chunk: str) -> None:
     start = time.perf_counter()
     assert "".join(words(chunk)) == chunk
     assert time.perf_counter() - start < 5  # quadratic time would be minutes
+
+
+@pytest.mark.parametrize(
+    ("chunk", "words"),
+    [
+        ("can't", ("can't",)),
+        ("3.14,15", ("3.14,15",)),
+        ("end.Next:one", ("end.Next:one",)),
+        ("a..b", ("a", "b")),
+        ("foo_bar-baz", ("foo_bar", "baz")),
+        ("_private", ()),
+        ("1,a", ("1", "a")),
+        ("\u65e5\u672c\u30ab\u30bf\u30ab\u30ca\u3067", ("\u65e5", "\u672c", "\u30ab\u30bf\u30ab\u30ca", "\u3067")),
+        ("\u05e6\u05d4\u05f4\u05dc", ("\u05e6\u05d4\u05f4\u05dc",)),
+        ("\u05e6\u05d4\"\u05dc'", ("\u05e6\u05d4\"\u05dc'",)),
+        ("e\u0301te\u0301", ("e\u0301te\u0301",)),
+        ("(\u0663\u066b\u0665)", ("\u0663\u066b\u0665",)),
+    ],
+)
+def test_words_are_unicodes_own(chunk: str, words: tuple[str, ...]) -> None:
+    assert uax29.words(chunk) == words
