@@ -5,30 +5,22 @@ clusters, sources and attributions come from crawled pages, so all text is escap
 turn into a heading, a link or another table column.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mixer.front_matter import front_matter
 from mixer.shards import BESIDE
 
 MISSING = "*Missing: {}.*"
 MAX_SOURCES = 50  # rows of the licence table; the manifest holds all
 SHOWN_BASELINES = ("natural", "uniform", "nearest")
 
-# Identifiers as in https://huggingface.co/docs/hub/repositories-licenses, of licences that texts come under.
-HUB_LICENCES = re.compile(
-    r"cc0-1\.0|cc-by-(2\.0|2\.5|3\.0|4\.0)|cc-by-sa-(3\.0|4\.0)|cc-by-nc-(2\.0|3\.0|4\.0)|cc-by-nd-4\.0"
-    r"|cc-by-nc-nd-(3\.0|4\.0)|cc-by-nc-sa-(2\.0|3\.0|4\.0)|apache-2\.0|mit|isc|zlib|unlicense|wtfpl|gfdl"
-    r"|bsd|bsd-[23]-clause|bsl-1\.0|afl-3\.0|artistic-2\.0|agpl-3\.0|l?gpl|gpl-[23]\.0|lgpl-(2\.1|3\.0)|mpl-2\.0"
-    r"|epl-[12]\.0|eupl-1\.1|ecl-2\.0|etalab-2\.0|odbl|odc-by|pddl|ofl-1\.1|osl-3\.0|postgresql"
-)
 TIERS = {  # of pipelines/reading/licence_ids.py
     "1": "1: public domain or permissive",
     "2": "2: open, share-alike",
     "3": "3: other, or not stated",
 }
-SIZE_NAMES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 
 READING = """\
 import json, datasets, polars, pyarrow.dataset
@@ -54,7 +46,7 @@ def card(manifest: Values) -> str:
         _reading,
         _verifying,
     )
-    return f"---\n{_front(manifest)}---\n\n" + "\n\n".join(section(manifest) for section in sections) + "\n"
+    return f"---\n{front_matter(manifest)}---\n\n" + "\n\n".join(section(manifest) for section in sections) + "\n"
 
 
 def plain(text: Any) -> str:
@@ -63,84 +55,6 @@ def plain(text: Any) -> str:
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"([\\`*_{}\[\]#|~$@]|:(?=//)|(?<=www)\.)", r"\\\1", line, flags=re.IGNORECASE)
     return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", line)
-
-
-def hub_licence(licence: str) -> str:
-    """The Hub's identifier for a licence's usual name; `unknown` without a name, `other` for the rest."""
-    key = re.sub(r"[\s_/]+", "-", licence.strip().lower())
-    if not key:
-        return "unknown"
-    return key if HUB_LICENCES.fullmatch(key) else "other"
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Front matter
-
-
-def _front(manifest: Values) -> str:
-    licences = sorted({hub_licence(row["licence"]) for row in manifest.get("licences") or ()}) or ["unknown"]
-    rows = sum(split["rows"] for split in manifest["splits"].values())
-    languages = [code for code in manifest.get("languages") or {} if re.fullmatch(r"[a-z]{2,3}", code)]
-    values: dict[str, Any] = {
-        "pretty_name": f"{manifest['name']} {manifest['version']}",
-        "license": licences[0] if len(licences) == 1 else licences,
-        **({"language": sorted(languages)} if languages else {}),
-        "task_categories": ["text-generation"],
-        "size_categories": [_size(rows)],
-        "tags": ["pretraining", "data-mixture", "sirdar"],
-        "configs": _configs(manifest),
-    }
-    return "".join(_yaml(values))
-
-
-def _configs(manifest: Values) -> list[dict[str, Any]]:
-    """Which files `datasets` reads; without this it would take validation for training in two layouts."""
-    layout, splits = manifest["layout"], manifest["splits"]
-    patterns: dict[str, dict[str, Any]] = {
-        "parquet": {"train": "data/train-*.parquet", "validation": "data/validation-*.parquet"},
-        "clusters": {"train": "cluster_*/*.parquet", "validation": "validation/*.parquet"},
-        # No pattern tells nanochat's last shard from the others, so all are named.
-        "nanochat": {split: list(splits[split]["files"]) for split in splits},
-    }
-    held = {split: path for split, path in patterns[layout].items() if splits[split]["files"]}
-    configs: list[dict[str, Any]] = [{"config_name": "default", "data_files": _data_files(held)}]
-    if layout == "clusters":
-        folders = sorted({path.split("/")[0] for path in splits["train"]["files"]}, key=lambda f: (len(f), f))
-        configs += [
-            {"config_name": folder, "data_files": _data_files({"train": f"{folder}/*.parquet"})} for folder in folders
-        ]
-    return configs
-
-
-def _size(rows: int) -> str:
-    """The Hub's name for the power of ten."""
-    above = sum(rows >= 10 ** (3 + power) for power in range(len(SIZE_NAMES)))
-    if above == len(SIZE_NAMES):
-        return f"n>{SIZE_NAMES[-1]}"
-    return f"{SIZE_NAMES[above - 1]}<n<{SIZE_NAMES[above]}" if above else f"n<{SIZE_NAMES[0]}"
-
-
-def _data_files(paths: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"split": split, "path": path} for split, path in paths.items()]
-
-
-def _yaml(value: Any, indent: str = "") -> Iterable[str]:
-    """Mappings, lists and strings as YAML; strings as JSON writes them, which YAML reads alike."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if isinstance(inner, Mapping | list):
-                yield f"{indent}{key}:\n"
-                yield from _yaml(inner, indent + "  ")
-            else:
-                yield f"{indent}{key}: {json.dumps(inner, ensure_ascii=False)}\n"
-    else:
-        for inner in value:
-            lines = list(_yaml(inner, indent + "  ")) if isinstance(inner, Mapping | list) else None
-            if lines:
-                yield f"{indent}- {lines[0].lstrip()}"
-                yield from lines[1:]
-            else:
-                yield f"{indent}- {json.dumps(inner, ensure_ascii=False)}\n"
 
 
 # ---------------------------------------------------------------------------------------------------------

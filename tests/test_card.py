@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from made_dataset import documents, make
 from markdown_it import MarkdownIt
 
-from mixer.card import card, hub_licence, plain
+from mixer.card import card, plain
+from mixer.front_matter import hub_licence
 from mixer.manifest import own_digest, read, tallied, written
 from pipelines.errors import InputError
 
