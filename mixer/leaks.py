@@ -4,15 +4,15 @@ The verdicts have dropped what was contaminated; this finds what came back, wher
 named after the verdicts.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
-import pyarrow as pa
-
-from pipelines.contamination.evidence import Check, check_dataset
+from pipelines.contamination.evidence import Check, check_dataset, together
 from pipelines.corpus import Corpus
 from pipelines.errors import ContaminationError
+from pipelines.settings import Decontamination
 from pipelines.store import Stage
+from pipelines.workers import shared_pool
 
 
 def must_hold_no_test(corpus: Corpus, stage: Stage, paths: Sequence[str]) -> None:
@@ -25,9 +25,15 @@ def must_hold_no_test(corpus: Corpus, stage: Stage, paths: Sequence[str]) -> Non
 
 
 def check(corpus: Corpus, stage: Stage, paths: Sequence[str]) -> Check:
-    """Every text of the shards against `decontamination.sets`; nothing is read where there are none."""
+    """Every text of the shards against `decontamination.sets`, shard by shard in this machine's workers.
+
+    Nothing is read where there are no sets.
+    """
     settings = corpus.settings.decontamination
-    return check_dataset(_texts(stage, paths) if settings.sets else (), settings)
+    found: dict[str, Check] = {}
+    if settings.sets:
+        shared_pool(corpus.settings.engine.workers).run(partial(_of_shard, stage, settings), paths, found.__setitem__)
+    return together([found[path] for path in paths if path in found])
 
 
 def told(found: Check) -> str:
@@ -40,8 +46,6 @@ def told(found: Check) -> str:
     )
 
 
-def _texts(stage: Stage, paths: Sequence[str]) -> Iterator[tuple[str, pa.Array | Any]]:
-    for path in paths:
-        with stage.workspace.parquet(*stage.steps, *path.split("/")) as file:
-            for batch in file.iter_batches(columns=["text"]):
-                yield path, batch["text"]
+def _of_shard(stage: Stage, settings: Decontamination, path: str) -> Check:
+    with stage.workspace.parquet(*stage.steps, *path.split("/")) as file:
+        return check_dataset(((path, batch["text"]) for batch in file.iter_batches(columns=["text"])), settings)

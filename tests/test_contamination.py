@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
@@ -24,7 +23,7 @@ from pipelines.contamination.evidence import (
     contamination,
     reasons,
     report,
-    shard_texts,
+    together,
 )
 from pipelines.contamination.index import NgramIndex, _words
 from pipelines.errors import InputError, SettingsError
@@ -285,19 +284,17 @@ def test_the_report_names_items_documents_and_shares(tests: Decontamination) -> 
     assert report(parts[::-1], tests)["riddles"] == told
 
 
-def test_a_dataset_is_checked_shard_by_shard(tests: Decontamination, tmp_path: Path) -> None:
-    clean, dirty = tmp_path / "shard_0.parquet", tmp_path / "shard_1.parquet"
-    pq.write_table(pa.table({"text": [FILLER] * 10}), clean)
-    pq.write_table(pa.table({"text": [FILLER, SHORT, FILLER, LONG]}), dirty, row_group_size=2)
-    assert check_dataset(shard_texts([clean]), tests).contaminated == 0
-    seen = check_dataset(shard_texts([clean, dirty]), tests.model_copy(update={"action": "report"}))
+def test_a_dataset_is_checked_shard_by_shard(tests: Decontamination) -> None:
+    clean = ("shard_0.parquet", pa.array([FILLER] * 10))
+    dirty = [("shard_1.parquet", pa.array(texts)) for texts in ([FILLER, SHORT], [FILLER, LONG])]
+    assert check_dataset([clean], tests).contaminated == 0
+    seen = check_dataset([clean, *dirty], tests.model_copy(update={"action": "report"}))
     assert (seen.documents, seen.contaminated, seen.by_task) == (14, 2, {"riddles": 2})
     assert [(one.shard, one.row, one.item, one.excerpt) for one in seen.examples] == [
         ("shard_1.parquet", 1, "short", SHORT),
         ("shard_1.parquet", 3, "long", LONG),
     ]
-    with pytest.raises(InputError, match=r"shard_0\.parquet.*'body'"):
-        list(shard_texts([clean], "body"))
+    assert together([check_dataset([clean], tests), check_dataset(dirty, tests)]) == seen
 
 
 # ---------------------------------------------------------------------------------------------------------

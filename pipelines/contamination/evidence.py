@@ -9,20 +9,17 @@ wherever it stands: the report names the documents, so that one can look.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines.contamination.evaluations import Evaluations, load
 from pipelines.contamination.index import Hits, NgramIndex
-from pipelines.errors import InputError
 from pipelines.settings import Decontamination
 
 REASON = "contaminated"
@@ -235,15 +232,12 @@ def check_dataset(shards: Iterable[tuple[str, pa.Array | pa.ChunkedArray]], sett
     return Check(documents, contaminated, dict(sorted(by_task.items())), examples)
 
 
-def shard_texts(paths: Iterable[Path], column: str = "text") -> Iterator[tuple[str, pa.Array]]:
-    """The texts of Parquet shards, row group by row group."""
-    for path in paths:
-        try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(columns=[column]):
-                    yield path.name, batch.column(column)
-        except (pa.ArrowInvalid, KeyError, OSError) as error:
-            raise InputError(f"{path} has no readable column {column!r} of texts: {error}") from None
+def together(checks: Sequence[Check]) -> Check:
+    """Checks of several shards as one, the violations in the shards' order."""
+    by_task = sum((Counter(check.by_task) for check in checks), Counter[str]())
+    examples = [example for check in checks for example in check.examples][:MAX_EXAMPLES]
+    documents, contaminated = (sum(getattr(check, name) for check in checks) for name in ("documents", "contaminated"))
+    return Check(documents, contaminated, dict(sorted(by_task.items())), examples)
 
 
 def _violation(shard: str, row: int, text: str, spans: Sequence[dict[str, Any]]) -> Violation:
