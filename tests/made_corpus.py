@@ -184,6 +184,7 @@ CHANGES = (
 CORPUS_STAGES = tuple(step.name for step in STEPS if step.module.startswith("pipelines."))
 
 
+UNASKED = {"dialects", "scores", "contamination", "repeats", "semantic"}  # stages that only a setting brings
 # ---------------------------------------------------------------------------------------------------------
 # Documents
 
