@@ -30,7 +30,7 @@ from mixer.trial import Schedule
 from pipelines.corpus import Corpus
 from pipelines.errors import SettingsError
 
-RULES = ("natural", "uniform", "nearest", "entropy")
+RULES = ("natural", "uniform", "nearest", "entropy", "domain2vec")  # the last where topics are known
 RESULT = "result.json"
 
 
@@ -46,7 +46,7 @@ def contest(corpus: Corpus, names: Sequence[str], seeds: int) -> dict[str, Any]:
     found = {name: _searched(entrant, trainer) for name, entrant in entrants.items()}
     first = next(iter(found.values()))[0]
     mixtures = {name: recommended.schedule for name, (recommended, _) in found.items()}
-    rules = {name: first.others[name] for name in RULES if name not in mixtures}
+    rules = {name: first.others[name] for name in RULES if name in first.others and name not in mixtures}
     if not rules:
         raise SettingsError("every strategy is a rule; name one that searches")
     schedules: dict[str, Schedule] = {**mixtures, **rules}

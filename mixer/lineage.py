@@ -11,7 +11,7 @@ from pipelines.errors import SettingsError, StoreError
 from pipelines.settings import Search, Settings
 from pipelines.store import Recipe, Stage
 
-VERSIONS = {"search": 3, "mixture": 1, "comparison": 1, "strategies": 2, "dataset": 2}
+VERSIONS = {"search": 4, "mixture": 1, "comparison": 1, "strategies": 2, "dataset": 2}
 OWN = ("trainer", "evaluator")  # settings of the search that are a user's own programs
 COMMANDS = {"mixture": "mix mixture", "comparison": "mix comparison"}  # those not named like their stage
 

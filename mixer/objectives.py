@@ -5,6 +5,7 @@ split: the search reads `search/NAME`, the final comparison `final/NAME`, of tex
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -78,8 +79,15 @@ def nearest(corpus: Corpus) -> np.ndarray:
     """
     _, documents = read_evaluations(corpus)
     known: dict[str, np.ndarray] = {name: np.array(counts, np.float64) for name, counts in documents.items()}
-    for bucket, row in enumerate(np.eye(open_pool(corpus).num_buckets)):
-        known[f"{CLUSTER}{bucket:03d}"] = row
+    return weighed(corpus, known, np.eye(open_pool(corpus).num_buckets))
+
+
+def weighed(corpus: Corpus, documents: Mapping[str, np.ndarray], clusters: np.ndarray) -> np.ndarray:
+    """The mean of what is served by its weights, from rows of targets and tasks by name and a row of each cluster."""
+    known: dict[str, np.ndarray] = {
+        **documents,
+        **{f"{CLUSTER}{bucket:03d}": row for bucket, row in enumerate(clusters)},
+    }
     parts = [part for part in served(corpus).parts if part.name in known]
     if not parts and not corpus.settings.targets:
         raise SettingsError(

@@ -81,7 +81,7 @@ def planned(corpus: Corpus, speed: Speed | None) -> dict[str, Any]:
     with reading(mixing.search(corpus)) as folder:
         search = search_of(corpus, folder)
     space = Space.of(search.token_counts, budget_tokens=search.budget, max_epochs=search.settings.max_epochs)
-    asked = works(search.settings, search.proxy, len(rules.all_of(space, search.nearest)))
+    asked = works(search.settings, search.proxy, len(rules.all_of(space, search.target)))
     flops = 0 if search.settings.trainer else flops_per_token(search.proxy, pool.vocabulary)
     size = 0 if search.settings.trainer else num_parameters(search.proxy, pool.vocabulary)
     lines = sum(work.num for work in asked) * _line_bytes(corpus, search)

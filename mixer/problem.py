@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from mixer import candidates
 from mixer.candidates import Space
 from mixer.predictors.choice import predictor
@@ -17,7 +14,7 @@ from pipelines.settings import Search
 def problem_of(
     settings: Search,
     token_counts: Sequence[int],
-    nearest: ArrayLike,
+    target: Target,
     *,
     budget_tokens: int,
     tasks: Sequence[str] = (),
@@ -26,11 +23,10 @@ def problem_of(
 ) -> Problem:
     """What every strategy of these settings is made from; the start sampler is drawn for all trials at once.
 
-    `nearest`: the target's own search documents per cluster. `tasks` and `weights`: as in Problem. `groups`: of frozen
-    clusters, which the problem is then among.
+    `target`: of all clusters. `tasks` and `weights`: as in Problem. `groups`: of frozen clusters, which the problem is
+    then among.
     """
     space = Space.of(token_counts, budget_tokens=budget_tokens, max_epochs=settings.max_epochs)
-    target = Target.of_counts(np.asarray(nearest))
     if groups is not None:
         space, target = groups.space(space), groups.target(target)
     own = settings.predictor

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mixer import candidates, evidence
@@ -33,7 +32,7 @@ from mixer.runs import Objective, Progress, no_progress, results, train_trials
 from mixer.strategies import rules
 from mixer.strategies.random_search import RandomSearch
 from mixer.strategies.reuse import Groups
-from mixer.strategy import History, Problem, Strategy, among
+from mixer.strategy import History, Problem, Strategy, Target, among
 from mixer.tables import Runs, of_history
 from mixer.trainer import Trainer
 from mixer.trial import Schedule, Trial
@@ -59,7 +58,7 @@ def run_search(
     folder: Path,
     *,
     token_counts: Sequence[int],
-    nearest: ArrayLike,
+    target: Target,
     proxy: Proxy,
     settings: Search,
     data: str,
@@ -75,7 +74,7 @@ def run_search(
     search = MixtureSearch(
         folder=folder,
         token_counts=tuple(token_counts),
-        nearest=tuple(np.asarray(nearest, np.float64).tolist()),
+        target=target,
         proxy=proxy,
         settings=settings,
         data=data,
@@ -98,7 +97,7 @@ def run_search(
 class MixtureSearch:
     """One search and its steps: for each round propose, train, fit; rules and random; recommend.
 
-    `nearest`: the target's own search documents per cluster. `data`: digest of token pools and targets.
+    `target`: where its search documents lie, and of what topics they are. `data`: digest of token pools and targets.
     `budget_tokens`: of the dataset, for the repetition caps; 0: what the clusters hold. `tasks`: the evaluations
     whose mean is the objective, by `weights`, for strategies that predict each apart; none: the objective as one.
     `groups`: of clusters whose shares among themselves are frozen.
@@ -106,7 +105,7 @@ class MixtureSearch:
 
     folder: Path
     token_counts: tuple[int, ...]
-    nearest: tuple[float, ...]
+    target: Target
     proxy: Proxy
     settings: Search
     data: str
@@ -137,7 +136,7 @@ class MixtureSearch:
         return problem_of(
             self.settings,
             self.token_counts,
-            self.nearest,
+            self.target,
             budget_tokens=self.budget,
             tasks=self.tasks,
             weights=self.weights,
@@ -191,7 +190,7 @@ class MixtureSearch:
 
     def propose_rules(self) -> list[Trial]:
         """The trials of the zero-training rules' mixtures, as round 0."""
-        mixtures = rules.all_of(self.space, self.nearest)
+        mixtures = rules.all_of(self.space, self.target)
         self._written(0, lambda: Candidates.unpredicted(np.array(list(mixtures.values())), tuple(mixtures)))
         return self.trials(0)
 
@@ -221,7 +220,7 @@ class MixtureSearch:
         """
         history = self._history(self.rounds[-1])
         weights = self.strategy.recommend(history)
-        others = rules.all_of(self.space, self.nearest)
+        others = rules.all_of(self.space, self.target)
         random = self._random_history()
         if len(random):
             others["random"] = RandomSearch(self.start).recommend(random)

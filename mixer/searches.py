@@ -15,6 +15,8 @@ from mixer.freezing import groups_of
 from mixer.place import JOURNAL, Place, working
 from mixer.runs import Progress, measured
 from mixer.search import MixtureSearch
+from mixer.strategy import Target
+from mixer.topics import target_of
 from mixer.trial import Trial
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
@@ -27,15 +29,15 @@ Watch = Callable[[Progress], None]
 
 def search_of(corpus: Corpus, folder: Path) -> MixtureSearch:
     objective = objectives.objective_of(corpus, objectives.SEARCH)
-    nearest = tuple(objectives.nearest(corpus).tolist())
+    target = target_of(corpus)
     counts = tuple(open_pool(corpus).num_tokens["train"].tolist())
     settings = mixing.search_settings(corpus)
-    _check_searchable(corpus, counts, nearest)
+    _check_searchable(corpus, counts, target)
     names = read_clusters(corpus)[0]["name"].to_pylist()
     return MixtureSearch(
         folder=folder,
         token_counts=counts,
-        nearest=nearest,
+        target=target,
         proxy=corpus.settings.proxy,
         settings=settings,
         data=f"{mixing.data_digest(corpus)}-{objectives.SEARCH}",
@@ -47,7 +49,7 @@ def search_of(corpus: Corpus, folder: Path) -> MixtureSearch:
     )
 
 
-def _check_searchable(corpus: Corpus, counts: Sequence[int], nearest: Sequence[float]) -> None:
+def _check_searchable(corpus: Corpus, counts: Sequence[int], target: Target) -> None:
     """SettingsError for what would otherwise end the search only after hours of training."""
     settings = corpus.settings
     empty = [number for number, count in enumerate(counts) if not count]
@@ -57,7 +59,7 @@ def _check_searchable(corpus: Corpus, counts: Sequence[int], nearest: Sequence[f
             f"no training tokens in {', '.join(names[number] for number in empty)}: too small a cluster;"
             " lower clusters.k (or raise clusters.distance), or lower tokens.validation"
         )
-    if not any(nearest):
+    if not target.counts.any():
         names = ", ".join(map(repr, mixing.asked(settings)))
         raise SettingsError(
             f"no document of target {names} (its search half) falls into any cluster that was kept;"

@@ -34,7 +34,7 @@ METRICS = {  # by the comparison's unit
     "in normalised accuracy": "1 - normalised accuracy",
 }
 
-OTHERS = ("entropy", "natural", "nearest", "random", "uniform")
+OTHERS = ("domain2vec", "entropy", "natural", "nearest", "random", "uniform")
 
 
 def run_round(corpus: Corpus, number: int) -> Report:

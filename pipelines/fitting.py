@@ -302,6 +302,14 @@ def read_clusters(corpus: Corpus) -> tuple[pa.Table, np.ndarray]:
     return corpus.workspace.read_table(*stage.steps, "clusters.parquet"), np.asarray(fine["cluster"])
 
 
+def read_fine_documents(corpus: Corpus) -> np.ndarray:
+    """Kept documents of each fine cluster, pruned ones too, in the crawls that clusters are fitted on."""
+    stage = lineage.clusters(corpus)
+    stage.finished()
+    table = corpus.workspace.read_table(*stage.steps, "fine.parquet", columns=["documents"])
+    return np.asarray(table["documents"])
+
+
 # ---------------------------------------------------------------------------------------------------------
 
 

@@ -340,7 +340,8 @@ class Search(Section):
     # hours, where the search begins.
     STRATEGIES: ClassVar[tuple[str, ...]] = (
         *("auto", "climb", "climb-paper", "climb-recipe", "regmix", "regmix-notebook", "bayes", "bayes-untrained"),
-        *("olmix", "mixing-laws", "modomodo", "random", "natural", "uniform", "unimax", "entropy", "nearest"),
+        *("olmix", "mixing-laws", "modomodo", "random"),
+        *("natural", "uniform", "unimax", "entropy", "nearest", "domain2vec"),
     )
     PREDICTORS: ClassVar[tuple[str, ...]] = (
         *("linear", "quadratic", "loglinear", "kriging", "lightgbm", "lightgbm-climb", "lightgbm-regmix", "stack"),
@@ -361,11 +362,6 @@ class Search(Section):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        if self.strategy == "domain2vec":
-            raise ValueError(
-                "search.strategy = 'domain2vec': it needs the topics of the target's documents, and a workspace keeps"
-                " only how many of them each cluster holds; `nearest` takes those"
-            )
         _must_be_one("strategy", self.strategy, self.STRATEGIES)
         if self.trainer and self.evaluator:
             raise ValueError(
@@ -475,6 +471,11 @@ class Settings(Section):
             raise ValueError(
                 f"semantic.threshold = {self.semantic.threshold:g} compares vectors within clusters by topic, and"
                 " clusters.by = 'source' has none; set one of the two back"
+            )
+        if self.clusters.by == "source" and "domain2vec" in (self.search.strategy, *self.search.final_mixtures):
+            raise ValueError(
+                "domain2vec compares the topics of clusters and target, and clusters.by = 'source' has none;"
+                " `nearest` takes what each source holds of the target"
             )
         columns = [score.name for score in self.scores]
         if len(set(columns)) < len(columns):

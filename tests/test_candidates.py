@@ -6,6 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from mixer.candidates import GRID, Candidates, Space, capped, pool, read, start, write
 from mixer.strategies import rules
+from mixer.strategy import Target
 from pipelines.errors import SettingsError, StoreError
 
 COUNTS = [5, 10, 20, 40, 80, 160, 320, 365]
@@ -124,11 +125,14 @@ def test_candidates_file_round_trip_and_refusal(tmp_path):
 
 
 def test_rules():
-    found = rules.all_of(space([10, 40, 50]), [3, 0, 1])
+    found = rules.all_of(space([10, 40, 50]), Target.of_counts([3, 0, 1]))
     assert found["natural"] == pytest.approx([0.1, 0.4, 0.5])
     assert found["uniform"] == pytest.approx([1 / 3] * 3)
     assert found["nearest"] == pytest.approx([0.75, 0, 0.25])
     assert found["entropy"] == pytest.approx(np.sqrt([10, 40, 50]) / np.sqrt([10, 40, 50]).sum())
+    assert "domain2vec" not in found
+    topics = Target(np.array([3, 0, 1]), np.eye(3), np.array([0.6, 0.1, 0.3]))
+    assert rules.all_of(space([10, 40, 50]), topics)["domain2vec"] == pytest.approx([0.6, 0.1, 0.3], abs=1e-3)
     capped_nearest = rules.nearest(space([10, 40, 50], budget=100, max_epochs=2), [3, 0, 1])
     assert capped_nearest == pytest.approx([0.2, 0, 0.8])
     with pytest.raises(SettingsError, match="some must be positive"):

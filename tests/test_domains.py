@@ -216,6 +216,7 @@ def test_the_mixture_and_its_shards(searched: Corpus) -> None:
     found = read_mixture(searched)
     assert found["clusters"] == list(DOMAINS)
     assert found["others"]["nearest"][0] == max(found["others"]["nearest"])
+    assert "domain2vec" not in found["others"]  # domains have no topics
     stage = mixing.dataset(searched)
     folder = searched.workspace.local(*stage.steps)
     assert not list(verify(folder))

@@ -63,7 +63,7 @@ def test_the_mixture_without_a_search_trains_nothing(built, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("search.final_mixtures=['natural', 'nearst']", "nearst to compare with; name some of entropy, natural"),
+        ("search.final_mixtures=['natural', 'nearst']", "nearst to compare with; name some of domain2vec, entropy"),
         ("search.final_mixtures=[]", "nothing to compare with"),
     ],
 )

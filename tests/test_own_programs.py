@@ -48,7 +48,7 @@ def searched(built: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def test_the_example_trains_the_whole_search_and_its_comparison(searched: Corpus) -> None:
     folder = searched.workspace.local(*mixing.search(searched).steps)
     entries = journal.read(folder / "journal.jsonl")
-    assert len(entries) == 12
+    assert len(entries) == 13
     assert not [entry.result.error for entry in entries if entry.result.failed]
     assert {tuple(entry.result.losses) for entry in entries} == {("search/stars", "search/mixed")}
     told = stages.read_comparison(searched)

@@ -15,7 +15,7 @@ from mixer.predictors.kriging import Kriging
 from mixer.runs import loss_on, train_trials
 from mixer.search import MixtureSearch, run_search
 from mixer.strategies import choice
-from mixer.strategy import Problem
+from mixer.strategy import Problem, Target
 from mixer.tables import read_tables, written
 from mixer.trial import Schedule, Trial
 from pipelines.configuration import load
@@ -24,12 +24,13 @@ from pipelines.settings import Proxy, Search
 
 SETTINGS = Search(strategy="climb", rounds=(20, 10, 5), tokens=1000, candidates=5000)
 NEAREST = [2, 1, 1, 1, 1, 1, 1, 1]
+WITH_TOPICS = Target(np.array(NEAREST), np.eye(8), np.array(NEAREST) / sum(NEAREST) * 0.9 + np.eye(8)[3] * 0.1)
 
 
 def search(folder, trainer, settings=SETTINGS, **changes):
     given = {
         "token_counts": planted.TOKENS,
-        "nearest": NEAREST,
+        "target": Target.of_counts(NEAREST),
         "proxy": Proxy(),
         "settings": settings,
         "data": "digest",
@@ -55,7 +56,7 @@ def steps(folder, settings=SETTINGS) -> MixtureSearch:
     return MixtureSearch(
         folder=folder,
         token_counts=planted.TOKENS,
-        nearest=tuple(map(float, NEAREST)),
+        target=Target.of_counts(NEAREST),
         proxy=Proxy(),
         settings=settings,
         data="digest",
@@ -238,10 +239,12 @@ TASKS = ("narrow/search",)
 def test_every_strategy_is_killed_and_resumed_to_the_same_journal(name, tmp_path):
     settings = Search(**SMALL, strategy=name)
     whole, broken = PlantedTrainer(), PlantedTrainer(kill_after=7 if name in choice.RULES else 14)
-    found = search(tmp_path / "whole", whole, settings, tasks=TASKS)
+    begin = partial(search, settings=settings, tasks=TASKS, target=WITH_TOPICS)
+    found = begin(tmp_path / "whole", whole)
+    assert "domain2vec" in found.others
     with pytest.raises(Killed):
-        search(tmp_path / "broken", broken, settings, tasks=TASKS)
-    assert search(tmp_path / "broken", PlantedTrainer(), settings, tasks=TASKS).schedule == found.schedule
+        begin(tmp_path / "broken", broken)
+    assert begin(tmp_path / "broken", PlantedTrainer()).schedule == found.schedule
     assert outputs(tmp_path / "broken") == outputs(tmp_path / "whole")
     journals = [(tmp_path / folder / "journal.jsonl").read_bytes() for folder in ("whole", "broken")]
     assert journals[0] == journals[1]
@@ -283,7 +286,7 @@ def test_the_automatic_search_begins_with_the_rules_and_trains_them_once(tmp_pat
 
 
 def test_names_in_the_settings_are_those_there_are(finished):
-    assert set(Search.STRATEGIES) == {*choice.STRATEGIES, *choice.RULES} - {"domain2vec"}
+    assert set(Search.STRATEGIES) == {*choice.STRATEGIES, *choice.RULES}
     assert set(Search.PREDICTORS) == {*PREDICTORS, "exposure"}
     space = steps(finished[0]).problem.space
     rows = candidates.start(space, 20, seed=1)
@@ -297,7 +300,8 @@ def test_names_in_the_settings_are_those_there_are(finished):
     [
         (["search.strategy=bayess"], "search.strategy = 'bayess'.*did you mean 'bayes'.*There are: auto, climb,"),
         (["search.strategy=x"], "no strategy is called that; there are: auto"),
-        (["search.strategy=domain2vec"], "needs the topics of the target's documents"),
+        (["search.strategy=domain2vec", "clusters.by=source"], "clusters.by = 'source' has none"),
+        (["search.final_mixtures=['domain2vec']", "clusters.by=source"], "clusters.by = 'source' has none"),
         (["search.predictor=krieging"], "search.predictor = 'krieging'.*did you mean 'kriging'"),
         (["search.strategy=olmix", "search.predictor=stack"], "the strategy 'olmix' has its own or none"),
     ],

@@ -12,6 +12,7 @@ from mixer.freezing import groups_of
 from mixer.journal import read
 from mixer.runs import loss_on
 from mixer.search import run_search
+from mixer.strategy import Target
 from pipelines.configuration import load
 from pipelines.errors import SettingsError
 from pipelines.settings import Frozen, Proxy, Search
@@ -23,7 +24,7 @@ NAMES = ["law", "maths", "news", "code", "games", "food", "music", "law"]
 def search(folder, trainer, settings, **changes):
     given = {
         "token_counts": planted.TOKENS,
-        "nearest": [2, 1, 1, 1, 1, 1, 1, 1],
+        "target": Target.of_counts([2, 1, 1, 1, 1, 1, 1, 1]),
         "proxy": Proxy(),
         "settings": settings,
         "data": "digest",

@@ -15,7 +15,7 @@ from mixer.strategies import rules
 from mixer.strategies.bayes import around, believed, improvement
 from mixer.strategies.choice import RULES, STRATEGIES, strategy
 from mixer.strategies.climb import Climb, climb_recipe
-from mixer.strategies.domain2vec import aligned, topic_shares
+from mixer.strategies.domain2vec import aligned
 from mixer.strategies.fidelity import FidelityHistory, MultiFidelity, costs_of
 from mixer.strategies.olmix import divergence, olmix, swarm_size
 from mixer.strategies.reuse import Frozen, Groups
@@ -201,12 +201,6 @@ def test_domain2vec_finds_the_mixture_that_made_the_target():
         strategy("domain2vec", problem(target=Target.of_counts(np.ones(6))))
     with pytest.raises(SettingsError, match=r"composition is \(9, 6\)"):
         aligned(SPACE, composition, np.ones(3) / 3)
-
-
-def test_topic_shares_are_soft_and_sum_to_one():
-    shares = topic_shares(np.array([[1.0, 0.0], [10.0, 1.0]]), np.eye(2))
-    assert shares.sum() == pytest.approx(1)
-    assert 0.99 < shares[0] < 1
 
 
 def test_unimax_gives_everything_once_before_anything_twice():

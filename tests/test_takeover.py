@@ -94,11 +94,11 @@ def test_what_failed_is_not_known() -> None:
 
 @pytest.fixture
 def first(built: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Corpus:
-    """A workspace with one finished search, of 12 trials."""
+    """A workspace with one finished search, of 13 trials."""
     corpus = copied(built, tmp_path)
     trainer = Planted()
     searched(corpus, trainer, monkeypatch)
-    assert len(trainer.trained) == 12
+    assert len(trainer.trained) == 13
     assert takeover.told(corpus) == takeover.taken(corpus) == []
     return corpus
 
@@ -106,10 +106,10 @@ def first(built: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cor
 def test_the_same_search_under_another_name_trains_nothing(first: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     again = made_corpus.changed(first, "search.name=again")
     label = mixing.search(first).label
-    assert takeover.told(again) == [f"{label}: 12 of 12 trials fit; those that this search asks for are taken over"]
+    assert takeover.told(again) == [f"{label}: 13 of 13 trials fit; those that this search asks for are taken over"]
     searched(again, Planted(0), monkeypatch)
     assert without_times(folder_of(again, mixing.search)) == without_times(folder_of(first, mixing.search))
-    assert takeover.taken(again) == [f"12 of 12 trials are those of {label}, not trained again"]
+    assert takeover.taken(again) == [f"13 of 13 trials are those of {label}, not trained again"]
 
 
 def test_a_longer_search_trains_the_difference_beside_a_torn_journal(
@@ -142,10 +142,10 @@ def test_a_damaged_journal_of_another_search_costs_only_its_trials(
     again = made_corpus.changed(first, "search.name=again")
     [line] = takeover.told(again)
     assert "not looked at, since" in line
-    assert "line 2 of 13 cannot be read" in line
+    assert "line 2 of 14 cannot be read" in line
     trainer = Planted()
     searched(again, trainer, monkeypatch)
-    assert len(trainer.trained) == 12
+    assert len(trainer.trained) == 13
 
 
 @pytest.mark.parametrize(
@@ -160,14 +160,14 @@ def test_a_damaged_journal_of_another_search_costs_only_its_trials(
 def test_why_nothing_fits(first: Corpus, changes: tuple[str, ...], reason: str) -> None:
     label = mixing.search(first).label
     other = made_corpus.changed(first, *changes)
-    assert takeover.told(other) == [f"{label}: none of 12 trials fits: {reason}"]
+    assert takeover.told(other) == [f"{label}: none of 13 trials fits: {reason}"]
 
 
 def test_other_clusters_are_told_by_the_setting_that_made_them(first: Corpus) -> None:
     fewer = made_corpus.changed(first, "clusters.k=3")
     made_corpus.run_corpus(fewer)
     [line] = takeover.told(fewer)
-    assert line.endswith("none of 12 trials fits: other pools (clusters.k was 4, is 3)")
+    assert line.endswith("none of 13 trials fits: other pools (clusters.k was 4, is 3)")
     assert differences(fewer.workspace, lineage.pools(fewer).label, lineage.pools(fewer).label) == []
     first.workspace.delete(*lineage.pools(first).steps)
     assert "other pools (theirs are no longer in pools/)" in takeover.told(fewer)[0]

@@ -32,6 +32,7 @@ from mixer.comparison import Comparison, compare
 from mixer.data import Evaluation
 from mixer.runs import loss_on
 from mixer.search import run_search
+from mixer.strategy import Target
 from mixer.trainer import ProcessTrainer
 from pipelines.settings import Proxy, Search
 from pipelines.token_pools import PoolBatch, write_pool
@@ -151,7 +152,7 @@ def judged(corpus: Corpus, folder: Path, *, seed: int = 42, settings: Search = S
         found = run_search(
             folder / "search",
             token_counts=pool.num_tokens["train"].tolist(),
-            nearest=corpus.nearest,
+            target=Target.of_counts(corpus.nearest),
             proxy=PROXY,
             settings=settings,
             data=pool.digest,

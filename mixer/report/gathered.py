@@ -91,7 +91,7 @@ def _recommended(folder: Path, fits: Sequence[Mapping[str, Any]]) -> dict[str, A
 def _mixtures(search: MixtureSearch, recommended: Mapping[str, Any] | None) -> dict[str, list[float]]:
     """The mixture found and those that cost nothing, each (clusters,)."""
     space = Space.of(search.token_counts, budget_tokens=search.budget, max_epochs=search.settings.max_epochs)
-    ruled = rules.all_of(space, search.nearest)
+    ruled = rules.all_of(space, search.target)
     found = {"found": list(recommended["weights"])} if recommended else {}
     return found | {name: row.tolist() for name, row in ruled.items()}
 

@@ -6,7 +6,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-FREE = ("nearest", "natural", "uniform", "entropy")  # rules, the hardest to beat first
+FREE = ("nearest", "domain2vec", "natural", "uniform", "entropy")  # rules, the hardest to beat first
 
 
 def headline(told: Mapping[str, Any]) -> str:

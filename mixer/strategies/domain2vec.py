@@ -1,8 +1,9 @@
 """Domain2Vec (2506.10952): with no training, the mixture whose topics are distributed like the target's.
 
-The paper's alignment (DA2) with the corpus's own clusters in the place of its 260 meta-domains: of each bucket and of
+The paper's alignment (DA2) with the corpus's own topics in the place of its 260 meta-domains: of each bucket and of
 the target, what share lies in each topic; the weights make the mixture's shares closest to the target's, by Huber's
-distance, the best ranked of those it tries. It draws candidates; the problem is convex and solved here.
+distance, the best ranked of those it tries. It draws candidates; the problem is convex and solved here. Of a corpus
+mixer/topics.py tells the topics.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from pipelines.errors import SettingsError
 
 STRAIGHT = 0.05  # shares further apart than this count by distance, not by its square
 STRENGTH = 1e-6  # of a pull to the natural shares, which decides between mixtures that are equally close
-TEMPERATURE = 0.1  # of cosines, where documents are shared out among topics
 
 
 def domain2vec(problem: Problem) -> Floats:
@@ -46,17 +46,3 @@ def huber(composition: Floats, wanted: Floats) -> Callable[[Floats], tuple[float
         return float((bent * (apart - bent / 2)).sum()), composition.T @ bent
 
     return value
-
-
-def topic_shares(vectors: Floats, centroids: Floats, temperature: float = TEMPERATURE) -> Floats:
-    """(topics,) mean share of each topic in documents: a softmax of their cosines with the topics' centroids.
-
-    vectors (documents, dimensions), at least one; centroids (topics, dimensions); neither need be normalised.
-    """
-    rows, columns = (
-        values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12) for values in (vectors, centroids)
-    )
-    cosines = rows @ columns.T / temperature
-    shares = np.exp(cosines - cosines.max(axis=1, keepdims=True))
-    mean: Floats = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
-    return mean

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixer.candidates import Floats, Space, capped
-from mixer.strategy import History, Problem, among
+from mixer.strategies.domain2vec import aligned
+from mixer.strategy import History, Problem, Target, among
 from pipelines.errors import SettingsError
 
 
@@ -59,14 +60,17 @@ def entropy(space: Space) -> Floats:
     return _capped(np.sqrt(space.shares), space)
 
 
-def all_of(space: Space, counts: ArrayLike) -> dict[str, Floats]:
-    """The rules that every search trains beside its own mixtures, by name."""
-    return {
+def all_of(space: Space, target: Target) -> dict[str, Floats]:
+    """The rules that every search trains beside its own mixtures, by name; `domain2vec` where topics are known."""
+    found = {
         "natural": natural(space),
         "uniform": uniform(space),
-        "nearest": nearest(space, counts),
+        "nearest": nearest(space, target.counts),
         "entropy": entropy(space),
     }
+    if target.composition.size:
+        found["domain2vec"] = aligned(space, target.composition, target.wanted)
+    return found
 
 
 def known_to(problem: Problem) -> Floats:

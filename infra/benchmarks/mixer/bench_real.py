@@ -21,6 +21,7 @@ from mixer.journal import read
 from mixer.runs import loss_on
 from mixer.search import MixtureSearch
 from mixer.strategies import rules
+from mixer.strategy import Target
 from pipelines.settings import Proxy, Search
 
 # `auto` last: what the others train it shares.
@@ -64,7 +65,7 @@ def searched(bench: Bench, texts: World, plan: Plan, seeds: int, names: Sequence
             for target in TARGETS
         }
         for target in TARGETS:
-            made = {"unimax": rules.unimax(space), **rules.all_of(space, texts.nearest[target])}
+            made = {"unimax": rules.unimax(space), **rules.all_of(space, Target.of_counts(texts.nearest[target]))}
             mixtures = {name: [made[name]] * seeds for name in RULES}
             mixtures |= {name: [weights for weights, _ in ends[target, name]] for name in names}
             costs = {name: float(np.mean([seconds for _, seconds in ends[target, name]])) for name in names}
@@ -85,7 +86,7 @@ def _search(
     search = MixtureSearch(
         folder=trainings.folder / "searches" / f"{target}-{name}-{seed}-{code_of(name)}",
         token_counts=texts.token_counts,
-        nearest=tuple(texts.nearest[target].tolist()),
+        target=Target.of_counts(texts.nearest[target]),
         proxy=plan.proxy,
         settings=Search(
             strategy=name,
