@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from mixer import phases
 from mixer.candidates import Floats
 from mixer.prediction import Fitted
 from mixer.predictors.validation import Rows, cross_validated, rank_correlation
 from mixer.runs import Objective, measured
 from mixer.strategy import History
-from mixer.trial import Result, Trial
+from mixer.trial import Result, Schedule, Trial
 from pipelines.errors import TrialError
 
 LEADERS = 20
@@ -54,16 +55,19 @@ def outcome(trial: Trial, results: Sequence[Result], objective: Objective, predi
     return Outcome(trial, tuple(results), by_seed, predicted, spread, values)
 
 
-def history(outcomes: Sequence[Outcome], num_buckets: int) -> History:
-    """The successful ones, one for each key, in the order given; TrialError where all have failed."""
+def history(outcomes: Sequence[Outcome], num_buckets: int, num_phases: int = 1) -> History:
+    """The successful ones, one for each key, in the order given; TrialError where all have failed.
+
+    Rows are the weights of all phases, one after the other; of one phase, those of all tokens.
+    """
     kept = list({outcome.trial.key: outcome for outcome in outcomes if math.isfinite(outcome.loss)}.values())
     if not kept:
         if outcomes:
             raise TrialError(f"all {len(outcomes)} trials failed, the first: {outcomes[0].error}")
-        return History.empty(num_buckets)
+        return History.empty(num_phases * num_buckets)
     names = set.intersection(*(set(outcome.values) for outcome in kept))
     return History(
-        weights=np.array([outcome.trial.schedule.weights for outcome in kept]),
+        weights=np.array([phases.row_of(outcome.trial.schedule, num_phases) for outcome in kept]),
         losses=np.array([outcome.loss for outcome in kept]),
         rounds=np.array([outcome.trial.round for outcome in kept]),
         tasks={name: np.array([outcome.values[name] for outcome in kept]) for name in sorted(names)},
@@ -75,16 +79,19 @@ def of_fit(
     *,
     history: History,
     recommended: Floats,
+    shares: Sequence[float] = (),
     fitted: Fitted | None,
     refit: Callable[[Rows], Fitted | None],
     outcomes: Sequence[Outcome],
 ) -> dict[str, Any]:
-    """What is believed after round `number`, whose candidates' outcomes are given."""
+    """What is believed after round `number`, whose candidates' outcomes are given; `shares` of phases, if any."""
+    schedule = phases.schedule(recommended, shares, outcomes[0].trial.schedule.tokens)
     found: dict[str, Any] = {
         "round": number,
         "num_runs": len(history),
         "best_measured": float(history.losses.min()),
-        "recommended": recommended.tolist(),
+        "recommended": list(schedule.weights),
+        **phases.told(schedule),
         "mean_weights": np.mean([outcome.trial.schedule.weights for outcome in outcomes], axis=0).tolist(),
         "rank_correlation_of_proposals": _of_proposals(outcomes),
     }
@@ -115,7 +122,7 @@ def of_fit(
 def of_search(
     *,
     recommended: Mapping[str, Any],
-    others: Mapping[str, Sequence[float]],
+    others: Mapping[str, Schedule],
     parts: Mapping[str, Sequence[Outcome]],
     fits: Sequence[Mapping[str, Any]],
     unit: str = "nats",
@@ -132,12 +139,21 @@ def of_search(
         "recommended": recommended,
         "remark": _remark(recommended, rules, unit, seeds),
         "others": {
-            name: {"weights": list(weights), "measured": finite(rules.get(name, math.nan))}
-            for name, weights in others.items()
+            name: {
+                "weights": list(schedule.weights),
+                **phases.told(schedule),
+                "measured": finite(rules.get(name, math.nan)),
+            }
+            for name, schedule in others.items()
         },
         "rounds": fits,
         "leaderboard": [
-            {"rank": rank, **_told(outcome), "weights": list(outcome.trial.schedule.weights)}
+            {
+                "rank": rank,
+                **_told(outcome),
+                "weights": list(outcome.trial.schedule.weights),
+                **phases.told(outcome.trial.schedule),
+            }
             for rank, outcome in enumerate(ranked[:LEADERS], 1)
         ],
         "trials": [_told(outcome) for outcome in everything],

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from mixer import candidates
-from mixer.candidates import Space
+from mixer import candidates, phases
+from mixer.candidates import Floats, Space
 from mixer.predictors.choice import predictor
 from mixer.strategies.choice import strategy
+from mixer.strategies.phasing import Phasing
 from mixer.strategies.reuse import Frozen, Groups
 from mixer.strategy import Problem, Strategy, Target
 from pipelines.settings import Search
@@ -29,20 +30,38 @@ def problem_of(
     space = Space.of(token_counts, budget_tokens=budget_tokens, max_epochs=settings.max_epochs)
     if groups is not None:
         space, target = groups.space(space), groups.target(target)
-    own = settings.predictor
+    lengths = phases.lengths(settings.phases or (1.0,), settings.tokens)
+    own = predictor(settings.predictor, settings.seed, token_counts, lengths) if settings.predictor else None
+    start, pool = rows_of(settings, space, target)
     return Problem(
         space=space,
-        start=candidates.start(space, sum(settings.rounds), seed=settings.seed),
-        pool=candidates.pool(space, settings.candidates, concentration=settings.concentration, seed=settings.seed),
+        start=start,
+        pool=pool,
         seed=settings.seed,
         target=target,
         tasks=tuple(tasks),
         weights=tuple(weights),
-        predictor=predictor(own, settings.seed, token_counts, (settings.tokens,)) if own else None,
+        predictor=own,
     )
+
+
+def rows_of(settings: Search, space: Space, target: Target) -> tuple[Floats, Floats]:
+    """What is drawn to start from, for all trials at once, and what is ranked."""
+    n, num, seed = sum(settings.rounds), settings.candidates, settings.seed
+    phasing = phasing_of(settings)
+    if phasing is not None:
+        return phasing.drawn(settings.strategy, space, target, n, num, settings.concentration, seed)
+    start = candidates.start(space, n, seed=seed)
+    return start, candidates.pool(space, num, concentration=settings.concentration, seed=seed)
+
+
+def phasing_of(settings: Search) -> Phasing | None:
+    """The phases asked for; None: one mixture for the whole training."""
+    return Phasing(settings.phases, len(settings.rounds), settings.early) if settings.phases else None
 
 
 def strategy_of(settings: Search, problem: Problem, groups: Groups | None = None) -> Strategy:
     """The strategy of these settings, whose mixtures are of all clusters."""
-    made = strategy(settings.strategy, problem)
+    phasing = phasing_of(settings)
+    made = strategy(settings.strategy, problem) if phasing is None else phasing.strategy(settings.strategy, problem)
     return made if groups is None else Frozen(groups, made)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mixer import evidence
+from mixer import evidence, phases
 from mixer.candidates import Floats
 from mixer.evidence import Outcome
 from mixer.prediction import Fitted
@@ -17,7 +17,7 @@ from mixer.trial import Schedule
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The mixture found, as a schedule of one phase over the dataset's budget, and those that it must beat."""
+    """The mixture found, as a schedule over the dataset's budget, and those that it must beat."""
 
     schedule: Schedule
     predicted: float  # loss at the proxies' size and tokens
@@ -27,17 +27,26 @@ class Recommendation:
 
     @classmethod
     def of(
-        cls, weights: Floats, fitted: Fitted | None, others: Mapping[str, Floats], budget: int, report: Path
+        cls,
+        weights: Floats,
+        fitted: Fitted | None,
+        others: Mapping[str, Floats],
+        budget: int,
+        report: Path,
+        shares: Sequence[float] = (),
     ) -> Self:
-        """Of weights (buckets,), with what was fitted for them (None: nothing is predicted)."""
+        """Of weights (buckets,), with what was fitted for them (None: nothing is predicted).
+
+        With `shares` of the tokens, the weights are those of all phases, (phases * buckets,).
+        """
         predicted, spread = math.nan, math.nan
         if fitted is not None:
             predicted, spread = (float(values[0]) for values in fitted.predict(weights[np.newaxis]))
         return cls(
-            schedule=Schedule.static(weights, budget),
+            schedule=phases.schedule(weights, shares, budget),
             predicted=predicted,
             spread=spread,
-            others={name: Schedule.static(row, budget) for name, row in others.items()},
+            others={name: phases.schedule(row, shares, budget) for name, row in others.items()},
             report=report,
         )
 
@@ -64,11 +73,12 @@ def reported(
     return evidence.of_search(
         recommended={
             "weights": list(weights),
+            **phases.told(found.schedule),
             "epochs": epochs.tolist(),
             "predicted": evidence.finite(found.predicted),
             "spread": evidence.finite(found.spread),
         },
-        others={name: schedule.weights for name, schedule in found.others.items()},
+        others=found.others,
         parts=parts,
         fits=fits,
         unit=unit,

@@ -15,7 +15,7 @@ No other run of rules or of random search is shown to the strategy.
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -23,7 +23,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mixer import candidates, evidence
+from mixer import candidates, evidence, phases
 from mixer.candidates import Candidates, Floats, Space
 from mixer.journal import read, write_whole
 from mixer.problem import problem_of, strategy_of
@@ -35,7 +35,7 @@ from mixer.strategies.reuse import Groups
 from mixer.strategy import History, Problem, Strategy, Target, among
 from mixer.tables import Runs, of_history
 from mixer.trainer import Trainer
-from mixer.trial import Schedule, Trial
+from mixer.trial import Trial
 from pipelines.errors import StoreError, TrialError
 from pipelines.settings import Proxy, Search
 
@@ -181,6 +181,7 @@ class MixtureSearch:
             number,
             history=history,
             recommended=self.strategy.recommend(history),
+            shares=self.settings.phases,
             fitted=self.strategy.fit(history),
             refit=lambda rows: self.strategy.fit(history.take(rows)),
             outcomes=self.outcomes(number),
@@ -190,7 +191,7 @@ class MixtureSearch:
 
     def propose_rules(self) -> list[Trial]:
         """The trials of the zero-training rules' mixtures, as round 0."""
-        mixtures = rules.all_of(self.space, self.target)
+        mixtures = self._ruled()
         self._written(0, lambda: Candidates.unpredicted(np.array(list(mixtures.values())), tuple(mixtures)))
         return self.trials(0)
 
@@ -220,11 +221,18 @@ class MixtureSearch:
         """
         history = self._history(self.rounds[-1])
         weights = self.strategy.recommend(history)
-        others = rules.all_of(self.space, self.target)
+        others = self._ruled()
         random = self._random_history()
         if len(random):
             others["random"] = RandomSearch(self.start).recommend(random)
-        found = Recommendation.of(weights, self.strategy.fit(history), others, self.budget, self.folder / "report.json")
+        found = Recommendation.of(
+            weights,
+            self.strategy.fit(history),
+            others,
+            self.budget,
+            self.folder / "report.json",
+            self.settings.phases,
+        )
         _write_json(self.folder / "recommendation.json", found.to_json())
         _write_json(found.report, self._report(found))
         return found
@@ -233,10 +241,25 @@ class MixtureSearch:
         """Every run that was trained, rules and random ones among them, under these names of the buckets."""
         outcomes = self._outcomes_up_to(self.rounds[-1]) + self._trained(0) + self._trained(self._random)
         kept = {outcome.trial.key: outcome for outcome in outcomes if math.isfinite(outcome.loss)}
-        return of_history(evidence.history(list(kept.values()), len(buckets)), buckets, tuple(kept))
+        history = evidence.history(list(kept.values()), len(buckets), self._num_phases)
+        if not self.settings.phases:
+            return of_history(history, buckets, tuple(kept))
+        # Shares of all tokens, so that a row sums to 1 and a column is what one phase reads of a bucket.
+        rows = history.weights * np.repeat(self.settings.phases, len(buckets))
+        columns = [f"phase {phase} {name}" for phase in range(1, self._num_phases + 1) for name in buckets]
+        return of_history(replace(history, weights=rows), columns, tuple(kept))
 
     # -----------------------------------------------------------------------------------------------------
     # What the steps share
+
+    @property
+    def _num_phases(self) -> int:
+        return len(self.settings.phases) or 1
+
+    def _ruled(self) -> dict[str, Floats]:
+        """The rules' mixtures, the same in every phase."""
+        mixtures = rules.all_of(self.space, self.target)
+        return {name: np.tile(row, self._num_phases) for name, row in mixtures.items()}
 
     @property
     def _random(self) -> int:
@@ -291,7 +314,7 @@ class MixtureSearch:
         return [
             [
                 Trial(
-                    schedule=Schedule.static(row, self.settings.tokens),
+                    schedule=phases.schedule(row, self.settings.phases, self.settings.tokens),
                     proxy=self.proxy,
                     seed=self.settings.seed + repeat,
                     data=self.data,
@@ -324,7 +347,10 @@ class MixtureSearch:
 
     def _history(self, number: int) -> History:
         """The successful trials of rounds 1 to `number`, in order."""
-        return evidence.history(self._outcomes_up_to(number), len(self.token_counts))
+        return self._as_history(self._outcomes_up_to(number))
+
+    def _as_history(self, outcomes: list[evidence.Outcome]) -> History:
+        return evidence.history(outcomes, len(self.token_counts), self._num_phases)
 
     def _outcomes_up_to(self, number: int) -> list[evidence.Outcome]:
         return [outcome for earlier in range(1, number + 1) for outcome in self.outcomes(earlier)]
@@ -332,7 +358,7 @@ class MixtureSearch:
     def _random_history(self) -> History:
         drawn = among(self._drawn(1).weights, self.start)
         shared = [outcome for outcome, random in zip(self.outcomes(1), drawn, strict=True) if random]
-        return evidence.history(shared + self._trained(self._random), len(self.token_counts))
+        return self._as_history(shared + self._trained(self._random))
 
     def _report(self, found: Recommendation) -> dict[str, Any]:
         fits = [self.folder / "fits" / f"round-{number}.json" for number in self.rounds]

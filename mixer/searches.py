@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mixer import journal, objectives
+from mixer import journal, objectives, phases
 from mixer import lineage as mixing
 from mixer.freezing import groups_of
 from mixer.place import JOURNAL, Place, working
@@ -64,6 +64,13 @@ def _check_searchable(corpus: Corpus, counts: Sequence[int], target: Target) -> 
         raise SettingsError(
             f"no document of target {names} (its search half) falls into any cluster that was kept;"
             " lower clusters.min_score, or take a target that the crawl is about"
+        )
+    step = settings.proxy.sequence * settings.proxy.batch
+    short = min(phases.lengths(settings.search.phases or (1.0,), settings.search.tokens))
+    if settings.search.phases and short < step:
+        raise SettingsError(
+            f"search.phases = {list(settings.search.phases)}: the shortest phase of search.tokens ="
+            f" {settings.search.tokens:,} has {short:,} tokens, less than the {step:,} of one step; make either larger"
         )
     most = mixing.search_settings(corpus).max_epochs * sum(counts)
     if settings.dataset.tokens > most:

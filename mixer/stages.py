@@ -131,8 +131,15 @@ def run_comparison(corpus: Corpus) -> Report:
 
 
 def run_dataset(corpus: Corpus) -> Report:
-    """Write shards, card and manifest of the found mixture."""
-    return write_dataset(corpus, read_mixture(corpus), _evidence(corpus))
+    """Write shards, card and manifest of the found mixture; SettingsError for one of several phases."""
+    found = read_mixture(corpus)
+    num = len(found["schedule"]["phases"])
+    if num > 1:
+        raise SettingsError(
+            f"the mixture found has {num} phases, and a dataset is one shuffle of one mixture; train on the phases of"
+            " mixture.json one after the other (`sirdar mix report` shows them), or search with search.phases = []"
+        )
+    return write_dataset(corpus, found, _evidence(corpus))
 
 
 def read_mixture(corpus: Corpus) -> dict[str, Any]:
@@ -201,6 +208,7 @@ def _mixture(corpus: Corpus, found: Recommendation) -> dict[str, Any]:
         "predicted": told["predicted"],
         "spread": told["spread"],
         "others": {name: list(schedule.weights) for name, schedule in others.items()},
+        **_phased(others),
         "clusters": table["name"].to_pylist(),
     }
 
@@ -228,8 +236,16 @@ def _must_be_comparable(corpus: Corpus) -> None:
 def _compared(corpus: Corpus, found: Mapping[str, Any]) -> dict[str, Schedule]:
     """The mixture found, as `search`, and those that the settings name."""
     wanted = corpus.settings.search.final_mixtures
-    weights = {"search": found["weights"], **{name: found["others"][name] for name in wanted}}
-    return {name: Schedule.static(row, corpus.settings.search.tokens) for name, row in weights.items()}
+    tokens = corpus.settings.search.tokens  # which `compare` scales to its own
+    others = {name: Schedule.static(found["others"][name], tokens) for name in wanted}
+    phased = {name: Schedule.from_json(one) for name, one in found.get("phased", {}).items() if name in wanted}
+    return {"search": Schedule.from_json(found["schedule"]), **others, **phased}
+
+
+def _phased(others: Mapping[str, Schedule]) -> dict[str, Any]:
+    """The schedules of those that have phases, which their overall weights do not tell."""
+    found = {name: schedule.to_json() for name, schedule in others.items() if len(schedule.phases) > 1}
+    return {"phased": found} if found else {}
 
 
 def _published(stage: Stage, name: str, told: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ work is done, never what comes out) is outside all digests. pipelines/configurat
 """
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
@@ -322,6 +323,10 @@ class Search(Section):
     rounds: tuple[int, ...] = Field((32, 16, 16, 16, 16, 16), min_length=1, description="trials in each round")
     tokens: int = Field(200_000, gt=0, description="that each proxy is trained on")
     candidates: int = Field(100_000, gt=0, description="mixtures that the predictor ranks")
+    phases: tuple[float, ...] = Field((), description="shares of a training's tokens that have mixtures of their own")
+    early: Literal["natural", "uniform", "unimax", "entropy", "nearest"] = Field(
+        "natural", description="what `annealing` trains on before the last phase, which it searches"
+    )
     concentration: float = Field(1.0, gt=0, description="of the candidates' Dirichlet, in units of the token shares")
     max_epochs: float = Field(15.0, gt=0, description="no mixture repeats a cluster more often at the dataset's budget")
     seed: int = Field(42)
@@ -343,6 +348,12 @@ class Search(Section):
         *("olmix", "mixing-laws", "modomodo", "random"),
         *("natural", "uniform", "unimax", "entropy", "nearest", "domain2vec"),
     )
+    # Those of mixer/strategies/phasing.py.
+    OF_PHASES: ClassVar[tuple[str, ...]] = (
+        *("auto", "bayes", "annealing", "remixing", "climb", "climb-paper", "climb-recipe"),
+        *("regmix", "regmix-notebook", "random"),
+    )
+    ONLY_OF_PHASES: ClassVar[tuple[str, ...]] = ("annealing", "remixing")
     PREDICTORS: ClassVar[tuple[str, ...]] = (
         *("linear", "quadratic", "loglinear", "kriging", "lightgbm", "lightgbm-climb", "lightgbm-regmix", "stack"),
         *("auto", "exposure"),
@@ -362,7 +373,7 @@ class Search(Section):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        _must_be_one("strategy", self.strategy, self.STRATEGIES)
+        _must_be_one("strategy", self.strategy, (*self.STRATEGIES, *self.ONLY_OF_PHASES))
         if self.trainer and self.evaluator:
             raise ValueError(
                 "search.evaluator measures our trainer's proxies, and search.trainer is another; measure in that one"
@@ -374,15 +385,52 @@ class Search(Section):
             )
         if self.predictor:
             _must_be_one("predictor", self.predictor, self.PREDICTORS)
-            if self.strategy not in self.WITH_PREDICTOR:
+            exposed = self.phases and self.predictor == "exposure" and self.strategy in ("auto", "bayes", "remixing")
+            if self.strategy not in self.WITH_PREDICTOR and not exposed:
                 raise ValueError(
                     f"search.predictor = {self.predictor!r}: the strategy {self.strategy!r} has its own or none;"
                     f" leave it empty, or take {', '.join(self.WITH_PREDICTOR)}"
                 )
         return self
 
+    @model_validator(mode="after")
+    def _phases_make_a_whole(self) -> Self:
+        if self.early != "natural" and self.strategy != "annealing":
+            raise ValueError(
+                f"search.early = {self.early!r} is read by search.strategy = 'annealing' alone; leave it out"
+            )
+        if not self.phases:
+            if self.strategy in self.ONLY_OF_PHASES:
+                raise ValueError(
+                    f"search.strategy = {self.strategy!r} searches phases, and search.phases is empty; give the shares"
+                    " of the tokens, such as [0.8, 0.2]"
+                )
+            return self
+        if len(self.phases) < 2 or not min(self.phases) > 0 or not abs(math.fsum(self.phases) - 1) <= 1e-9:
+            raise ValueError(
+                f"search.phases = {list(self.phases)}: at least two shares of a training's tokens, each above 0,"
+                " which sum to 1; leave it out for one mixture"
+            )
+        if self.strategy not in self.OF_PHASES:
+            raise ValueError(
+                f"search.strategy = {self.strategy!r} finds one mixture for the whole training, and search.phases ="
+                f" {list(self.phases)}; take {', '.join(self.OF_PHASES)}, or leave search.phases out"
+            )
+        if self.strategy == "remixing" and len(self.rounds) < len(self.phases):
+            raise ValueError(
+                f"search.rounds = {list(self.rounds)}: `remixing` needs a round for each of {len(self.phases)} phases"
+            )
+        return self
+
     # What every search was before one could choose: addresses hold only what is otherwise.
-    ONCE: ClassVar[dict[str, object]] = {"strategy": "climb", "predictor": "", "seeds": 1, "frozen": []}
+    ONCE: ClassVar[dict[str, object]] = {
+        "strategy": "climb",
+        "predictor": "",
+        "seeds": 1,
+        "frozen": [],
+        "phases": [],
+        "early": "natural",
+    }
 
     def chosen(self) -> dict[str, object]:
         """What addresses hold of the settings that came later: those that differ from what every search was before."""

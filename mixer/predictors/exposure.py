@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixer.candidates import Floats
-from mixer.prediction import Fitted, Prediction
-from mixer.predictors.kriging import LENGTHS, SLOPE, Process, kernel, likeliest
+from mixer.prediction import Fitted
+from mixer.predictors.kriging import Bent, FittedKriging
 
 RECENCIES = (1.0, 0.7, 0.5, 0.3, 0.15, 0.05)
 DECAYS = (1.0, 4.0, 15.4, np.inf)  # readings after which a text has given most of what it has
+POWER = 0.5  # of shares, as `worth` gives them
 PUBLISHED_DECAY = 15.4  # where no trial repeats anything, nothing can be learnt of it
 
 
@@ -36,38 +37,33 @@ class Exposure:
         return FittedExposure(weights, losses, np.asarray(self.available, np.float64), np.asarray(self.phases))
 
 
-class FittedExposure:
+class Exposed(Bent):
+    """The likeliest process on what the tokens read are worth at one recency and decay."""
+
+    def __init__(
+        self, weights: Floats, losses: Floats, available: Floats, phases: Floats, recency: float, decay: float
+    ) -> None:
+        self._available, self._phases, self.recency, self.decay = available, phases, recency, decay
+        super().__init__(weights, losses, POWER, passes=0)
+
+    def _bent(self, weights: Floats) -> Floats:
+        return worth(weights, self._available, self._phases, self.recency, self.decay)
+
+
+class FittedExposure(FittedKriging):
     """A fitted process, with the recency and decay it is likeliest under."""
 
     def __init__(self, weights: Floats, losses: Floats, available: Floats, phases: Floats) -> None:
-        self._available, self._phases = available, phases
-        best: tuple[float, float, float, Process] | None = None
         repeats = bool((tokens_read(weights, phases).sum(axis=1) > available).any())
-        for recency in RECENCIES if len(phases) > 1 else (1.0,):
-            for decay in DECAYS if repeats else (PUBLISHED_DECAY,):
-                points = worth(weights, available, phases, recency, decay)
-                for length in LENGTHS:
-                    process = likeliest(kernel(points, points, float(length)), losses)
-                    if best is None or process.likelihood > best[3].likelihood:
-                        best = (recency, decay, float(length), process)
-        assert best is not None
-        self.recency, self.decay, self._length, self._process = best
-        self._points = worth(weights, available, phases, self.recency, self.decay)
+        tried = [
+            Exposed(weights, losses, available, phases, recency, decay)
+            for recency in (RECENCIES if len(phases) > 1 else (1.0,))
+            for decay in (DECAYS if repeats else (PUBLISHED_DECAY,))
+        ]
+        best = max(tried, key=lambda one: one.process.likelihood)
+        self.parts, self.shares = [best], np.ones(1)
+        self.recency, self.decay = best.recency, best.decay
         self.note = f"exposure: {len(losses)} runs, recency {self.recency:g}, decay {self.decay:g} readings"
-
-    def mean(self, weights: Floats) -> Floats:
-        predicted: Floats = self._process.level + self._across(weights) @ self._process.dual
-        return predicted
-
-    def predict(self, weights: Floats) -> Prediction:
-        points = worth(weights, self._available, self._phases, self.recency, self.decay)
-        before = 1.0 + SLOPE * (points**2).sum(axis=1)
-        left = np.maximum(before - (self._process.left(self._across(weights)) ** 2).sum(axis=1), 0.0)
-        return Prediction(self.mean(weights), np.sqrt(self._process.scale * (left + self._process.noise)))
-
-    def _across(self, weights: Floats) -> Floats:
-        points = worth(weights, self._available, self._phases, self.recency, self.decay)
-        return kernel(points, self._points, self._length)
 
 
 def tokens_read(weights: Floats, phases: Floats) -> Floats:

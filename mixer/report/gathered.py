@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mixer import journal, objectives
+from mixer import journal, objectives, phases
 from mixer import lineage as mixing
 from mixer.candidates import Space
 from mixer.place import JOURNAL, reading
@@ -75,13 +75,15 @@ def _recommended(folder: Path, fits: Sequence[Mapping[str, Any]]) -> dict[str, A
     """What the search recommends, or would after the last round that is fitted."""
     found = _json(folder / "recommendation.json")
     if found is not None:
-        weights = Schedule.from_json(found["schedule"]).weights
-        return {"weights": list(weights), "predicted": found["predicted"], "spread": found["spread"], "final": True}
+        schedule = Schedule.from_json(found["schedule"])
+        told = {"weights": list(schedule.weights), **phases.told(schedule)}
+        return {**told, "predicted": found["predicted"], "spread": found["spread"], "final": True}
     if not fits:
         return None
     last = fits[-1]
     return {
         "weights": last["recommended"],
+        **({"phases": last["phases"]} if "phases" in last else {}),
         "predicted": last.get("predicted"),
         "spread": last.get("spread"),
         "final": False,

@@ -5,7 +5,7 @@ they get together is asked again, beside the new parts. So a search over hundred
 which needs as many fewer trials. Any strategy works in the smaller space; `Frozen` translates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,7 +59,10 @@ class Groups:
         return Space((member @ space.shares), limits, once)
 
     def expand(self, weights: Floats) -> Floats:
-        """(rows, groups) or (groups,) to buckets."""
+        """(rows, groups) or (groups,) to buckets; of several phases each by itself."""
+        if weights.shape[-1] > len(self.inner):
+            phases = weights.reshape(-1, len(self.inner)) @ self.inner
+            return phases.reshape(*weights.shape[:-1], -1)
         found: Floats = weights @ self.inner
         return found
 
@@ -70,8 +73,9 @@ class Groups:
 
     def reduce(self, weights: Floats) -> Floats:
         """(rows, buckets) to what each group has; of mixtures with other inner shares, only the sums are kept."""
-        found: Floats = weights @ (self.inner > 0).T.astype(np.float64)
-        return found
+        member = (self.inner > 0).T.astype(np.float64)
+        found: Floats = weights.reshape(-1, len(member)) @ member
+        return found.reshape(len(weights), weights.shape[1] // len(member) * len(self.inner))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,20 +97,20 @@ class Frozen:
 
     def fit(self, history: History) -> Fitted | None:
         fitted = self.strategy.fit(self._reduced(history))
-        return None if fitted is None else _Expanded(self.groups, fitted)
+        return None if fitted is None else Reduced(self.groups.reduce, fitted)
 
     def _reduced(self, history: History) -> History:
         return replace(history, weights=self.groups.reduce(history.weights))
 
 
-class _Expanded:
-    """What is fitted to groups, for weights of buckets."""
+class Reduced:
+    """What is fitted in a smaller space, for weights that `reduce` takes there."""
 
-    def __init__(self, groups: Groups, fitted: Fitted) -> None:
-        self._groups, self._fitted, self.note = groups, fitted, fitted.note
+    def __init__(self, reduce: Callable[[Floats], Floats], fitted: Fitted) -> None:
+        self._reduce, self._fitted, self.note = reduce, fitted, fitted.note
 
     def mean(self, weights: Floats) -> Floats:
-        return self._fitted.mean(self._groups.reduce(weights))
+        return self._fitted.mean(self._reduce(weights))
 
     def predict(self, weights: Floats) -> Prediction:
-        return self._fitted.predict(self._groups.reduce(weights))
+        return self._fitted.predict(self._reduce(weights))
