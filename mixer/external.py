@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,8 @@ class CommandTrainer:
 
     The path is that of a JSON file, which also is the command's standard input: the trial (`Trial.to_json`), its
     `key`, and `context`, which says where the token pools and held-out texts lie (mixer/handover.py). The answer is
-    {"losses": {name: {"nats": x, "bits_per_byte": y}}}, and maybe `tokens`, `seconds`, `error`.
+    {"losses": {name: {"nats": x, "bits_per_byte": y}}}, of a task maybe with `accuracy` and `accuracy_norm`, and maybe
+    `tokens`, `seconds`, `error`.
     """
 
     def __init__(self, command: Sequence[str], *, context: Mapping[str, Any] | None = None, workers: int = 1) -> None:
@@ -188,9 +189,14 @@ def _result(trial: Trial, answer: Mapping[str, Any], seconds: float) -> Result:
 def _loss(name: str, values: Any) -> Loss:
     if not isinstance(values, dict) or "nats" not in values:
         raise TrialError(f"the loss {name!r} is {values!r:.80}; write {{'nats': x, 'bits_per_byte': y}}")
-    bits = values.get("bits_per_byte")
     what = f"the loss {name!r}"
-    return Loss(_number(values["nats"], what), math.nan if bits is None else _number(bits, f"{what}, bits_per_byte,"))
+    bits = values.get("bits_per_byte")
+    found = Loss(_number(values["nats"], what), math.nan if bits is None else _number(bits, f"{what}, bits_per_byte,"))
+    shares = {key: values[key] for key in ("accuracy", "accuracy_norm") if values.get(key) is not None}
+    for key, share in shares.items():
+        if not 0 <= _number(share, f"{what}, {key},") <= 1:
+            raise TrialError(f"{what}, {key}, is {share}, no share from 0 to 1; the command answered that")
+    return replace(found, **shares)
 
 
 def _number(value: Any, what: str) -> float:

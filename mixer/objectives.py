@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from mixer.choices import Choices
@@ -128,10 +129,7 @@ Texts = tuple[tuple[str, Evaluation], ...]  # (group, its texts); one without gr
 def evaluations(corpus: Corpus, split: str) -> dict[str, Evaluation | Choices]:
     """What `texts` has, those of several groups as the macro-average, the tasks, and every cluster's held-out texts."""
     found: dict[str, Evaluation | Choices] = {name: _macro(groups) for name, groups in texts(corpus, split).items()}
-    for task in corpus.settings.tasks:
-        table = read_tasks(corpus)
-        mine = table.filter(pc.and_(pc.equal(table["task"], task.name), pc.equal(table["split"], split)))
-        found[loss_name(split, task.name)] = Choices.of_table(mine)
+    found |= {name: Choices.of_table(rows) for name, (_, rows) in tasks(corpus, split).items()}
     pool = open_pool(corpus)
     for bucket in range(pool.num_buckets):
         tokens = pool.tokens(bucket, "validation")
@@ -156,6 +154,20 @@ def texts(corpus: Corpus, split: str) -> dict[str, Texts]:
         if name.startswith(CLUSTER):
             found[loss_name(split, name)] = (("", _half(pool, int(name.removeprefix(CLUSTER)), split)),)
     return found
+
+
+def tasks(corpus: Corpus, split: str) -> dict[str, tuple[str, pa.Table]]:
+    """(metric, rows of the schema of pipelines/tasks.py) of each task of a split, by the name of its loss."""
+    if not corpus.settings.tasks:
+        return {}
+    table = read_tasks(corpus)
+    return {
+        loss_name(split, task.name): (
+            task.metric,
+            table.filter(pc.and_(pc.equal(table["task"], task.name), pc.equal(table["split"], split))),
+        )
+        for task in corpus.settings.tasks
+    }
 
 
 def _macro(groups: Texts) -> Evaluation:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mixer import lineage as mixing
 from mixer.external import CommandEvaluator, CommandTrainer
 from mixer.handover import write_context
-from mixer.objectives import evaluations, objective_of, texts
+from mixer.objectives import evaluations, objective_of, tasks, texts
 from mixer.place import mirror
 from mixer.trainer import ProcessTrainer, num_cores
 from pipelines.corpus import Corpus
@@ -69,6 +69,7 @@ def _own(corpus: Corpus, split: str, folder: Path) -> CommandTrainer:
         names=read_clusters(corpus)[0]["name"].to_pylist(),
         tokenizer=tokenizer_json(corpus),
         evaluations=texts(corpus, split),
+        tasks=tasks(corpus, split),
     )
     return CommandTrainer(command, context=context, workers=corpus.settings.engine.workers or num_cores())
 

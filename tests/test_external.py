@@ -73,6 +73,8 @@ print(json.dumps({"key": trial["key"], "losses": losses, "tokens": 7}))
         ("print(json.dumps({'losses': {'x': {'nats': '1.5'}}}))", "the loss 'x' is '1.5', not a finite number"),
         ("print(json.dumps({'losses': {'x': {'nats': float('nan')}}}))", "is nan, not a finite number"),
         ("print('{\"losses\": {\"x\": {\"nats\": 1' + '0' * 400 + '}}}')", "not a finite number"),
+        ("print(json.dumps({'losses': {'x': {'nats': 1, 'accuracy': 40}}}))", "'x', accuracy, is 40, no share"),
+        ("print(json.dumps({'losses': {'x': {'nats': 1, 'accuracy_norm': 'a'}}}))", "accuracy_norm, is 'a', not a"),
         ("print(json.dumps({'losses': {'x': {'nats': 1}}, 'seconds': float('inf')}))", "seconds is inf"),
         ("print(json.dumps({'losses': {'x': {'nats': 1}}, 'tokens': 'many'}))", "tokens is 'many'"),
         ("print(json.dumps({'key': 'other', 'losses': {}}))", "answered for trial other"),
@@ -93,6 +95,13 @@ def test_bits_per_byte_may_be_missing(tmp_path: Path) -> None:
     [result] = collect(CommandTrainer(command(tmp_path, body)), [trial(1)]).values()
     assert result.losses["x"].nats == 1
     assert math.isnan(result.losses["x"].bits_per_byte)
+    assert result.losses["x"].accuracy is None
+
+
+def test_a_task_has_accuracies_too(tmp_path: Path) -> None:
+    body = "print(json.dumps({'losses': {'x': {'nats': 1, 'accuracy': 0.4, 'accuracy_norm': 1}}}))"
+    [result] = collect(CommandTrainer(command(tmp_path, body)), [trial(1)]).values()
+    assert (result.losses["x"].value("accuracy"), result.losses["x"].value("accuracy_norm")) == (0.6, 0)
 
 
 def test_command_that_is_not_there() -> None:
@@ -178,6 +187,7 @@ def test_the_example_learns_what_it_is_given(tmp_path: Path) -> None:
         "vocabulary": 100,
         "pools": [{"train": str(tmp_path / f"{bucket}.bin"), "train_tokens": 5000} for bucket in (0, 1)],
         "evaluations": {"search/x": [{"path": str(tmp_path / "target.npy"), "tokens": 500, "num_bytes": 1000}]},
+        "tasks": {},
     }
     trainer = CommandTrainer([sys.executable, str(EXAMPLES / "trainer.py")], context=context, workers=2)
     trials = [trial(0, weights=(share, 1 - share)) for share in (0.0, 0.3, 1.0)]

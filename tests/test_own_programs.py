@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import made_corpus
@@ -9,14 +10,16 @@ import numpy as np
 import pytest
 from test_mixer_stages import copied
 
-from mixer import journal, stages, trainers
+from mixer import journal, objectives, stages, trainers
 from mixer import lineage as mixing
+from mixer.choices import Choices
 from mixer.job import planned
 from pipelines import lineage
 from pipelines.corpus import Corpus
 from pipelines.errors import SettingsError
 from pipelines.fitting import tokenizer_json
-from pipelines.pooling import open_pool, read_evaluations
+from pipelines.pooling import open_pool, read_evaluations, run_evaluations
+from pipelines.settings import Task
 from pipelines.tokens import load_tokenizer
 
 EXAMPLE = Path(__file__).parents[1] / "infra" / "examples" / "trainer.py"
@@ -93,6 +96,44 @@ def test_a_search_may_serve_a_loss_that_only_its_trainer_knows(built: Corpus, tm
     blind = with_trainer(corpus, tmp_path / "blind.py")
     with pytest.raises(SettingsError, match="no loss named theirs in the results; there are: other"):
         run_mixer(blind, until="mixture")
+
+
+def test_it_is_handed_the_items_of_tasks(built: Corpus, tmp_path: Path) -> None:
+    corpus = with_trainer(copied(built, tmp_path), EXAMPLE, "search.rounds=[3]", "engine.workers=1")
+    quiz = tmp_path / "quiz.jsonl"
+    lines = [
+        {"id": f"q{number}", "question": made_corpus.text("astronomy", number), "choices": chosen, "answer": 1}
+        for number in range(24)
+        for chosen in (["pension", "a bright comet"], ["a", "b", "gravity"][: 2 + number % 2])
+    ]
+    quiz.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    search = corpus.settings.search.model_copy(update={"objectives": {"quiz": 1.0, "stars": 1.0}})
+    asked = {"tasks": (Task(name="quiz", path=str(quiz), metric="accuracy"),), "search": search}
+    corpus = replace(corpus, settings=corpus.settings.model_copy(update=asked))
+    run_evaluations(corpus)
+    run_mixer(corpus, until="round")
+    folder = corpus.workspace.local(*mixing.search(corpus).steps)
+    told = json.loads((folder / "context-search" / "context.json").read_text())["tasks"]["search/quiz"]
+    items = [json.loads(line) for line in Path(told["path"]).read_text().splitlines()]
+    ours = objectives.evaluations(corpus, "search")["search/quiz"]
+    assert isinstance(ours, Choices)
+    choices = [one for item in items for one in item["choices"]]
+    assert [token for one in choices for token in one["context"] + one["answer"]] == ours.tokens.tolist()
+    assert [len(one["answer"]) for one in choices] == ours.lengths.tolist()
+    assert [[one["chars"], one["num_bytes"]] for one in choices] == np.stack([ours.chars, ours.num_bytes], 1).tolist()
+    places = [(number, place) for number, item in enumerate(items) for place in range(len(item["choices"]))]
+    assert [number for number, _ in places] == ours.items.tolist()
+    assert [place == items[number]["right"] for number, place in places] == ours.right.tolist()
+    assert (told["metric"], told["items"]) == ("accuracy", len(items))
+    objective = objectives.objective_of(corpus, "search")
+    for entry in journal.read(folder / "journal.jsonl"):
+        losses = entry.result.losses
+        assert losses["search/quiz"].accuracy * len(items) == pytest.approx(
+            round(losses["search/quiz"].accuracy * len(items))
+        )
+        assert objective(entry.result) == pytest.approx(
+            (1 - losses["search/quiz"].accuracy + losses["search/stars"].nats) / 2
+        )
 
 
 def test_addresses_know_the_program_by_its_content(built: Corpus, tmp_path: Path) -> None:

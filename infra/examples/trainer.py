@@ -31,13 +31,37 @@ for phase in trial["schedule"]["phases"]:
             ids = ids[(random.integers(len(ids)) + np.arange(num)) % len(ids)]
             of_pair += np.bincount(pairs(ids), minlength=NUM_PAIRS)
             of_id += np.bincount(ids, minlength=len(of_id))
+
+
+def nats_of(ids):
+    """Of each id after the first."""
+    following = np.minimum(of_pair[pairs(ids)] / of_id[ids[:-1]], 1)
+    return -np.log(0.5 * following + 0.5 * of_id[ids[1:]] / of_id.sum())
+
+
 losses = {}
 for name, groups in context["evaluations"].items():
     nats, bits = [], []
     for group in groups:
-        ids = np.load(group["path"])
-        following = np.minimum(of_pair[pairs(ids)] / of_id[ids[:-1]], 1)
-        nats.append(-np.log(0.5 * following + 0.5 * of_id[ids[1:]] / of_id.sum()).mean())
+        nats.append(nats_of(np.load(group["path"])).mean())
         bits.append(nats[-1] / math.log(2) * group["tokens"] / group["num_bytes"])
     losses[name] = {"nats": np.mean(nats), "bits_per_byte": np.mean(bits)}
+for name, task in context["tasks"].items():
+    rows = []  # of each item: nats per token and bits per byte of the right answer, and whether it is the likeliest
+    with open(task["path"], encoding="utf-8") as file:
+        for item in map(json.loads, file):
+            choices = item["choices"]
+            nats = [nats_of(np.array(one["context"] + one["answer"]))[-len(one["answer"]) :].sum() for one in choices]
+            right, chosen = choices[item["right"]], nats[item["right"]]
+            per_char = [value / one["chars"] for value, one in zip(nats, choices, strict=True)]
+            rows.append(
+                (
+                    chosen / len(right["answer"]),
+                    chosen / math.log(2) / right["num_bytes"],
+                    np.argmin(nats) == item["right"],
+                    np.argmin(per_char) == item["right"],
+                )
+            )
+    metrics = ("nats", "bits_per_byte", "accuracy", "accuracy_norm")
+    losses[name] = dict(zip(metrics, np.mean(rows, axis=0), strict=True))
 print(json.dumps({"losses": losses, "tokens": trial["schedule"]["phases"][0]["tokens"]}))
