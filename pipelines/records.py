@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,6 +45,17 @@ REJECTS = pa.schema(
 def document_id(*identity: str) -> bytes:
     """128-bit id of a record from its own identity, e.g. (crawl, WARC-Record-ID)."""
     return hashlib.blake2b("\x1f".join(identity).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def document_ids(crawl: str, identities: Iterable[bytes | memoryview]) -> list[bytes]:
+    """`document_id(crawl, ...)` of many records: of each the UTF-8 of what follows the crawl, joined as there."""
+    head = hashlib.blake2b(f"{crawl}\x1f".encode("utf-8", "surrogatepass"), digest_size=16)
+    ids = []
+    for identity in identities:
+        hasher = head.copy()
+        hasher.update(identity)
+        ids.append(hasher.digest())
+    return ids
 
 
 @dataclass(slots=True)

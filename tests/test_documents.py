@@ -191,6 +191,25 @@ def test_a_repeated_record_is_dropped_and_listed() -> None:
     assert part.rejects["id"].to_pylist() == part.documents["id"].to_pylist()[:1]
 
 
+@pytest.mark.parametrize("settings", [{}, {"part_rows": 23}, {"part_bytes": 900}, {"sample": 0.4, "part_rows": 23}])
+def test_rows_by_the_column_are_documents_as_records_are(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [json.loads(row) for row in corpus(400).splitlines()]
+    for at, row in enumerate(rows):
+        row |= {"licence": ("", "MIT", "nobody's")[at % 3], "source": ("", "s", "s\t2")[at % 7 % 3]}
+        row["text"] += ("", "\r\n\n\n b \x07", " \n\n\n  é  ")[at % 5 % 3] if at != 77 else "\ud800"
+    rows[90]["text"], rows[91]["url"], rows[92]["id"] = " \n", "http://a.example/\n", 1.5
+    rows[200:220] = rows[100:120]  # repeated
+    data = b"".join(line(**row) for row in rows)
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([{**row, "id": str(row["id"])} for row in rows if row is not rows[77]]), sink)
+    files = {"a.jsonl": data, "a.jsonl.gz": gzip.compress(data, mtime=0), "a.parquet": sink.getvalue()}
+    by_column = {name: parts(file, name, **settings) for name, file in files.items()}
+    monkeypatch.setattr("pipelines.reading.batches.LEAST_PLAIN", 2)
+    assert {name: parts(file, name, **settings) for name, file in files.items()} == by_column
+
+
 def test_what_gets_a_row_in_the_rejects() -> None:
     data = line(text="x") + b"\n" + b"no json\n" + line(text=" ") + line(content="x")
     (part,) = parts(data, "a.jsonl")

@@ -7,6 +7,7 @@ import itertools
 import json
 import random
 import tracemalloc
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,34 @@ import pytest
 import zstandard
 
 from pipelines.errors import InputError
+from pipelines.reading.batches import Batch
 from pipelines.reading.framed import Framed, Lost
-from pipelines.reading.rows import read_lines, read_parquet
+from pipelines.reading.json_lines import read_lines
+from pipelines.reading.parquet_rows import read_parquet
 
 LIMIT = 1 << 20
 
 
+def records(items: Iterable[Framed | Lost | Batch]) -> list[Framed | Lost]:
+    """Row by row; what a batch says of its plain rows is what it says of them one by one."""
+    found: list[Framed | Lost] = []
+    for item in items:
+        if not isinstance(item, Batch):
+            found.append(item)
+            continue
+        for row in range(len(item)):
+            record = item.record(row)
+            if item.plain[row]:
+                told = {name: values[row].as_py() for name, values in item.told.items()}
+                text = item.data[item.starts[row] : item.stops[row]].tobytes().decode()
+                told["record_id"] = told.pop("id")
+                assert record == Framed(record.offset, record.next_offset, "row", text=text, **told)
+            found.append(record)
+    return found
+
+
 def lines(data: bytes, *, compression: str = "", offset: int = 0, limit: int = LIMIT) -> list[Framed | Lost]:
-    return list(
+    return records(
         read_lines(
             io.BytesIO(data),
             name="f.jsonl",
@@ -37,7 +58,8 @@ def lines(data: bytes, *, compression: str = "", offset: int = 0, limit: int = L
 
 
 def rows(data: bytes, *, offset: int = 0, limit: int = LIMIT) -> list[Framed | Lost]:
-    return list(read_parquet(io.BytesIO(data), name="f.parquet", size=len(data), max_record_bytes=limit, offset=offset))
+    file = io.BytesIO(data)
+    return records(read_parquet(file, name="f.parquet", size=len(data), max_record_bytes=limit, offset=offset))
 
 
 def parquet(table: pa.Table, **options: Any) -> bytes:
@@ -124,6 +146,41 @@ def test_values_are_those_of_the_standard_library(value: str, record_id: str | N
         (item,) = lines(line.encode())
         assert isinstance(item, Framed)
         assert (item.error, item.record_id) == (("bad_json", "") if record_id is None else ("", record_id))
+
+
+VALUES = (
+    *("1", "-0", "0", "-12", "12.5", "1e400", "NaN", "true", "null", "01", "1.", "-", "1E+5", "123456789012345678"),
+    *('"\\ud83d\\ude00"', '"\\ud83d"', '"\\u00e9\\n"', '"é—😀"', '"\\q"', '"\\u12"', '"\x01"', '"\t"', '""', '"MIT"'),
+    *("[]", '{"a": [{}, [1, {"b": "]"}], null]}', "[1,]", '{"a"}', '{"a":1,}', "[1 2]", "{}", f'"{70 * "x"}"', " 7 "),
+)
+
+
+def test_plain_lines_are_read_as_others_are() -> None:
+    """`lines` compares each plain one with what the line by itself gives."""
+    draw = random.Random(4)
+    keys = ("id", "url", "text", "date", "source", "licence", "license", "te\\u0078t", "meta", "longer than any")
+    written = []
+    for number in range(3000):
+        fields = [f'"{draw.choice(keys)}" : {draw.choice(VALUES)}' for _ in range(draw.randrange(3))]
+        fields.append(f'"text": "{number} é' + draw.choice(("", 40 * "z", "\\n", "\\ud800")) + '"')
+        row = " {" + ",".join(fields) + "}" + draw.choice(("", "", " \t\r", "}", "\x0c", '{"text": "x"}'))
+        at, odd = draw.randrange(len(row)), draw.choice((b"\xff", b"\xc3", b"\xed\xa0\x80", b'"'))
+        written.append(row[:at].encode() + odd * (number % 9 == 0) + row[at:].encode() + b"\n")
+    data = b"".join(written)
+    assert len(lines(data)) == 3000
+    assert 300 < plain(data).sum() < 2700
+
+
+def test_ordinary_rows_are_plain() -> None:
+    row = {"id": 7, "url": "http://é/", "text": 'a\n"b" — 😀', "meta": {"x": [1.5, None]}}
+    for ascii_only in (True, False):
+        assert plain(json.dumps(row, ensure_ascii=ascii_only).encode()).all()
+
+
+def plain(data: bytes) -> Any:
+    (batch,) = read_lines(io.BytesIO(data), name="f", size=len(data), compression="", max_record_bytes=LIMIT)
+    assert isinstance(batch, Batch)
+    return batch.plain
 
 
 def test_byte_order_mark_and_array() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
+I64 = npt.NDArray[np.int64]
 
 BLOCK_BYTES = 64
 STEP_BYTES = 16  # until the next block is tried
@@ -38,6 +39,24 @@ def cleaned(text: str) -> bytes:
     return _spaced(_without_odd(text)) or b"" if clean is None else clean
 
 
+def cleaned_texts(data: Bytes, starts: I64, stops: I64) -> tuple[bytearray, I64]:
+    """`cleaned` of the texts `data[starts[t] : stops[t]]`, one after the other, and where each ends."""
+    written, ends = bytearray(), np.empty(len(starts), np.int64)
+    room = np.empty(int((stops - starts).sum()), np.uint8)
+    done = 0
+    while done < len(starts):
+        first = done
+        done = _write_each(data, starts, stops, done, room, ends)
+        ends[first:done] += len(written)
+        if done > first:
+            written += room[: ends[done - 1] - len(written)].data
+        if done < len(starts):  # something in it is odd
+            written += cleaned(data[starts[done] : stops[done]].tobytes().decode())
+            ends[done] = len(written)
+            done += 1
+    return written, ends
+
+
 def _spaced(encoded: bytes) -> bytes | None:
     """The cleaned bytes; None where there are odd characters in them."""
     room = _ROOM if len(encoded) <= ROOM_BYTES else np.empty(len(encoded), np.uint8)
@@ -50,6 +69,20 @@ def _spaced(encoded: bytes) -> bytes | None:
 def _without_odd(text: str) -> bytes:
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # true pairs join
     return _CONTROLS.sub("", _LINE_ENDS.sub("\n", text)).encode()
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _write_each(data: Bytes, starts: I64, stops: I64, text: int, room: Bytes, ends: I64) -> int:
+    """Write texts from `text` on, and where each ends in the room; the first that was not written, for what is odd."""
+    at = 0
+    while text < len(starts):
+        num_bytes = _write_clean(data[starts[text] : stops[text]], room[at:])
+        if num_bytes < 0:
+            return text
+        at += num_bytes
+        ends[text] = at
+        text += 1
+    return text
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -7,33 +7,37 @@ row in the rejects; lost bytes are no records, but each stretch of them has a ro
 """
 
 import hashlib
-import re
+import math
 from collections.abc import Callable, Iterator
+from itertools import compress
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import numpy.typing as npt
 
 from pipelines.errors import AccountingError, DropRecord, InputError
 from pipelines.reading import precise
+from pipelines.reading.batches import Batch, Item, Rows, host, on_one_line, rows_of
 from pipelines.reading.cleaning import cleaned
 from pipelines.reading.extract import Page, page_text
 from pipelines.reading.framed import ByteFile, Framed, Lost
+from pipelines.reading.json_lines import read_lines
 from pipelines.reading.licence_ids import licence_id
-from pipelines.reading.rows import read_lines, read_parquet
+from pipelines.reading.parquet_rows import read_parquet
+from pipelines.reading.tables import Documents, table_of
 from pipelines.reading.warc import read_warc
-from pipelines.records import DOCUMENTS, REJECTS, Counts, IngestedPart, document_id
+from pipelines.records import REJECTS, Counts, IngestedPart, document_id
 from pipelines.settings import Ingest
 
 WARC_ENDINGS = (".warc", ".wet", ".warc.gz", ".wet.gz")
 LINE_ENDINGS = tuple(kind + packed for kind in (".jsonl", ".json") for packed in ("", ".gz", ".zst"))
 PARQUET_ENDINGS = (".parquet",)
 SUPPORTED = WARC_ENDINGS + LINE_ENDINGS + PARQUET_ENDINGS
-MAX_CHUNK_BYTES = 2**31 - 1
+LEAST_ROWS = 8  # for which tables are faster than records
 UNLISTED = frozenset({"empty_line", "empty_member", "not_sampled"})
 
-_AUTHORITY = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]/?#]*\]|[^:/?#\[\]]+)")
-_LINE_BREAKS = {0: None, 9: " ", 10: " ", 13: " "}
+Bools = npt.NDArray[np.bool_]
+I64 = npt.NDArray[np.int64]
 
 
 def read_parts(
@@ -75,7 +79,7 @@ def _must_be_supported(relative: str) -> None:
         raise InputError(f"{relative}: unknown format; supported are files ending in {', '.join(SUPPORTED)}")
 
 
-def _items(file: Any, relative: str, size: int, offset: int, settings: Ingest) -> Iterator[Framed | Lost]:
+def _items(file: Any, relative: str, size: int, offset: int, settings: Ingest) -> Iterator[Item]:
     name = relative.lower()
     limit = settings.max_record_bytes
     if name.endswith(WARC_ENDINGS):
@@ -87,7 +91,7 @@ def _items(file: Any, relative: str, size: int, offset: int, settings: Ingest) -
 
 
 def _parts(
-    items: Iterator[Framed | Lost], relative: str, size: int, crawl: str, settings: Ingest, position: int
+    items: Iterator[Item], relative: str, size: int, crawl: str, settings: Ingest, position: int
 ) -> Iterator[IngestedPart]:
     part = _Part(position, relative, crawl, settings)
     for item in items:
@@ -96,38 +100,43 @@ def _parts(
                 f"{relative}: bytes {part.next_offset} to {item.offset} belong to no record; "
                 "if the file was changed since its first part was written, remove its parts"
             )
-        part.add(item)
-        if part.next_offset < size and item.next_offset > item.offset and part.is_full:
-            yield part.closed(end=False)
-            part = _Part(item.next_offset, relative, crawl, settings)
+        rows = rows_of(item, crawl) if isinstance(item, Batch) else None
+        taken = 0
+        while taken < (len(rows) if rows else 1):
+            taken += part.add_rows(rows, taken) if rows else part.add(item)  # type: ignore[arg-type]
+            if part.is_full and part.next_offset < size:
+                yield part.closed(end=False)
+                part = _Part(part.next_offset, relative, crawl, settings)
     if part.next_offset != size:
         raise AccountingError(f"{relative}: {size} bytes, but reading ended at {part.next_offset}")
     yield part.closed(end=True)
 
 
 class _Part:
-    """The part being filled: documents as rows without their text, whose UTF-8 stands in one piece beside them."""
+    """The part being filled."""
 
     def __init__(self, first_offset: int, relative: str, crawl: str, settings: Ingest) -> None:
         self.first_offset = self.next_offset = first_offset
         self._relative = relative
         self._crawl = crawl
         self._settings = settings
-        self._sampled = settings.sample * 2**64
-        self._documents: list[tuple[Any, ...]] = []
+        self._sampled = math.ceil(settings.sample * 2**64)
+        self._documents = Documents()
         self._rejects: list[tuple[Any, ...]] = []
-        self._texts = bytearray()
-        self._text_ends = [0]
         self._counts = Counts()
         self._seen: set[bytes] = set()
         self._bytes_read = self._bytes_lost = 0
+        self._at_boundary = False
 
     @property
     def is_full(self) -> bool:
-        num_rows = max(len(self._documents), len(self._rejects))
-        return len(self._texts) >= self._settings.part_bytes or num_rows >= self._settings.part_rows
+        """Whether it closes here: after a record with a span of its own."""
+        num_rows = max(self._counts.kept, len(self._rejects))
+        full = self._documents.num_bytes >= self._settings.part_bytes or num_rows >= self._settings.part_rows
+        return full and self._at_boundary
 
-    def add(self, item: Framed | Lost) -> None:
+    def add(self, item: Framed | Lost) -> int:
+        """Take the item in; 1."""
         num_bytes = item.next_offset - item.offset
         if isinstance(item, Lost):
             identity = document_id(self._crawl, self._relative, str(item.offset), "lost")
@@ -138,13 +147,57 @@ class _Part:
             self._take(item)
             self._bytes_read += num_bytes
         self.next_offset = item.next_offset
+        self._at_boundary = num_bytes > 0
+        return 1
+
+    def add_rows(self, rows: Rows, first: int) -> int:
+        """Take in rows from `first` on, until the part is full or one has to be taken by itself; how many."""
+        stop = rows.run_end(first)
+        if stop - first < LEAST_ROWS:
+            return self.add(rows.batch.record(first))
+        kept = np.ones(stop - first, bool)
+        if self._sampled < 2**64:
+            kept = np.frombuffer(b"".join(rows.ids[first:stop]), ">u8")[::2] < self._sampled
+        stop = first + self._room(rows.sizes[first:stop] * kept, kept, rows.batch.bounds[first : stop + 1])
+        kept = kept[: stop - first]
+        ids = list(compress(rows.ids[first:stop], kept.tolist()))
+        fresh = set(ids)
+        if len(fresh) < len(ids) or not fresh.isdisjoint(self._seen):
+            return self._add_each(rows, first, stop)
+        table = rows.table.slice(first, len(kept))
+        self._documents.add_table(table if kept.all() else table.filter(kept), int(rows.sizes[first:stop][kept].sum()))
+        self._seen |= fresh
+        self._counts.read += len(kept)
+        self._counts.kept += len(ids)
+        if len(ids) < len(kept):
+            self._counts.dropped["not_sampled"] += len(kept) - len(ids)
+        start, end = rows.batch.bounds[[stop - 1, stop]].tolist()
+        self._bytes_read += end - self.next_offset
+        self.next_offset, self._at_boundary = end, end > start
+        return len(kept)
+
+    def _room(self, sizes: I64, kept: Bools, bounds: I64) -> int:
+        """How many of these rows, all of them new, make the part full; all where they do not."""
+        full = self._documents.num_bytes + np.cumsum(sizes) >= self._settings.part_bytes
+        full |= self._counts.kept + np.cumsum(kept) >= self._settings.part_rows
+        full |= len(self._rejects) >= self._settings.part_rows
+        full &= np.diff(bounds) > 0
+        return int(np.argmax(full)) + 1 if full.any() else len(full)
+
+    def _add_each(self, rows: Rows, first: int, stop: int) -> int:
+        """Record by record, since some are repeated."""
+        for row in range(first, stop):
+            self.add(rows.batch.record(row))
+            if self.is_full:
+                return row + 1 - first
+        return stop - first
 
     def closed(self, *, end: bool) -> IngestedPart:
         if not self._counts.balanced():
             raise AccountingError(f"{self._relative}: records do not add up: {self._counts}")
         return IngestedPart(
-            documents=_table(self._documents, DOCUMENTS, text=_column(self._texts, self._text_ends)),
-            rejects=_table(self._rejects, REJECTS),
+            documents=self._documents.table(),
+            rejects=table_of(self._rejects, REJECTS),
             counts=self._counts,
             first_offset=self.first_offset,
             next_offset=self.next_offset,
@@ -182,15 +235,13 @@ class _Part:
 
     def _keep(self, identity: bytes, framed: Framed, page: Page) -> None:
         said = page.said
-        told = [framed.url, framed.date, framed.source, framed.licence or page.licence, said.policy]
-        if not _is_plain("".join(told)):
-            told = [_plain(value) for value in told]
-        url, date, source, licence, policy = told
+        told = (framed.url, framed.date, framed.source, framed.licence or page.licence, said.policy)
+        url, date, source, licence, policy = map(on_one_line, told)
         row = (
             identity,
             url,
             date,
-            source or _host(url),
+            source or host(url),
             licence,
             licence and licence_id(licence),
             said.robots,
@@ -202,9 +253,7 @@ class _Part:
             framed.next_offset - framed.offset,
             len(page.text),
         )
-        self._documents.append(row)
-        self._texts += page.text
-        self._text_ends.append(len(self._texts))
+        self._documents.add(row, page.text)
         self._counts.kept += 1
 
     def _fail(self, identity: bytes, reason: str, framed: Framed) -> None:
@@ -212,26 +261,7 @@ class _Part:
         self._reject(identity, framed.url, reason, framed)
 
     def _reject(self, identity: bytes, url: str, reason: str, item: Framed | Lost) -> None:
-        self._rejects.append((identity, _plain(url), reason, item.offset, item.next_offset - item.offset))
-
-
-def _table(rows: list[tuple[Any, ...]], schema: pa.Schema, **last: pa.ChunkedArray) -> pa.Table:
-    """Rows in the schema's order, and after them the columns that come whole."""
-    fields = list(schema)[: len(schema) - len(last)]
-    arrays = {field.name: pa.array([row[at] for row in rows], field.type) for at, field in enumerate(fields)}
-    return pa.table({**arrays, **last}, schema=schema)
-
-
-def _column(texts: bytearray, ends: list[int]) -> pa.ChunkedArray:
-    """Strings that lie one after the other; in chunks where they are too long for 32-bit offsets."""
-    offsets, data = np.array(ends, np.int64), pa.py_buffer(texts)
-    chunks, start = [], 0
-    while start < len(ends) - 1:
-        stop = int(np.searchsorted(offsets, offsets[start] + MAX_CHUNK_BYTES, "right")) - 1
-        within = pa.py_buffer((offsets[start : stop + 1] - offsets[start]).astype(np.int32))
-        chunks.append(pa.Array.from_buffers(pa.string(), stop - start, [None, within, data.slice(int(offsets[start]))]))
-        start = stop
-    return pa.chunked_array(chunks, pa.string())
+        self._rejects.append((identity, on_one_line(url), reason, item.offset, item.next_offset - item.offset))
 
 
 def _page(framed: Framed, settings: Ingest) -> Page:
@@ -259,19 +289,3 @@ def _identity(framed: Framed, crawl: str, relative: str) -> bytes:
     digest = hashlib.sha1(payload, usedforsecurity=False).hexdigest()
     # A row's own id may be no more than its number in its file, so its content counts too.
     return document_id(crawl, framed.record_id, framed.url, framed.date, digest)
-
-
-def _host(url: str) -> str:
-    found = _AUTHORITY.match(url)  # urlsplit refuses some URLs, and takes five times as long
-    return found[1].lower() if found else ""
-
-
-def _plain(value: str) -> str:
-    """Valid UTF-8 without line ends or NUL bytes, as names and addresses have it."""
-    if _is_plain(value):
-        return value
-    return value.encode("utf-8", "replace").decode().translate(_LINE_BREAKS)
-
-
-def _is_plain(value: str) -> bool:
-    return value.isascii() and value.isprintable()

@@ -9,6 +9,9 @@ import zlib
 from collections.abc import Generator, Iterator
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from pipelines.reading.framed import Framed, Window
 
 SLICE_BYTES = 16 << 10
@@ -16,12 +19,19 @@ ZSTD_SLICE_BYTES = 1 << 8
 PULL_BYTES = 1 << 20
 MAX_ZSTD_WINDOW_BYTES = 1 << 27
 
+I64 = npt.NDArray[np.int64]
+
 
 class DamagedStream(Exception):
     """The stream breaks off; the text is `damaged` or `truncated`."""
 
 
-class Pieces(Protocol):
+class Puller(Protocol):
+    def pull(self) -> bytes:
+        """The next piece, b"" at the verified end; raises DamagedStream."""
+
+
+class Pieces(Puller, Protocol):
     """Data in pieces; [slice_start, position) are the stored bytes that the last piece came from."""
 
     @property
@@ -29,9 +39,6 @@ class Pieces(Protocol):
 
     @property
     def position(self) -> int: ...
-
-    def pull(self) -> bytes:
-        """The next piece, b"" at the verified end; raises DamagedStream."""
 
 
 def spread(records: Iterator[Framed], pieces: Pieces, start: int) -> Generator[Framed, None, tuple[int, str]]:
@@ -54,6 +61,40 @@ def spread(records: Iterator[Framed], pieces: Pieces, start: int) -> Generator[F
     last = held[0] if held else Framed(0, 0, drop="empty_member")
     yield last.over(done, pieces.position)
     return pieces.position, ""
+
+
+class Slices:
+    """Pieces, and the spans of the records in them, as `spread` gives them, by where in the stream the records end."""
+
+    def __init__(self, pieces: Pieces, start: int = 0) -> None:
+        self.done = start  # the end of the last span that was told
+        self._pieces = pieces
+        self._begun = 0  # where in the stream the next records begin
+        self._stops, self._slices = [0], [(start, start)]  # of each piece
+        self._last: tuple[int, int] | None = None  # the slice of the record that waits for the next one
+
+    def pull(self) -> bytes:
+        piece = self._pieces.pull()
+        self._stops.append(self._stops[-1] + len(piece))
+        self._slices.append((self._pieces.slice_start, self._pieces.position))
+        return piece
+
+    def bounds(self, ends: I64, ended: bool) -> I64:
+        """Where the spans of the record that waits and of these but for the last lie; that one waits from now on.
+
+        `ends` are of the records that come next, counted from the first one's beginning. The first of them all has
+        none before it: its bounds begin twice. Where the last is not `ended`, the stream's end is what ends it.
+        """
+        at = np.searchsorted(self._stops, self._begun + ends)
+        if not ended:
+            at[-1] = len(self._stops) - 1
+        slices = np.array([self._last or self._slices[at[0]], *(self._slices[place] for place in at.tolist())])
+        same = slices[:-1, 0] == slices[1:, 0]
+        closes = np.maximum.accumulate(np.where(same, self.done, slices[:-1, 1]))
+        bounds = np.concatenate([[self.done], closes])
+        self.done, self._last, self._begun = int(bounds[-1]), tuple(slices[-1].tolist()), self._begun + int(ends[-1])
+        del self._stops[: at[-1]], self._slices[: at[-1]]
+        return bounds
 
 
 class PlainPieces:
