@@ -14,6 +14,7 @@ from mixer.runs import loss_on
 from mixer.search import MixtureSearch, run_search
 from mixer.strategies import phasing
 from mixer.strategies.phasing import Phasing
+from mixer.strategies.reuse import Frozen, Groups
 from mixer.strategies.rules import natural
 from mixer.strategy import History, Problem, Target
 from mixer.tables import read_tables, written
@@ -290,3 +291,17 @@ def test_without_phases_nothing_is_told_of_them():
     assert "phases" not in Search().chosen()
     assert "early" not in Search().chosen()
     assert SETTINGS.chosen()["phases"] == [0.8, 0.2]
+
+
+def test_frozen_groups_keep_their_inner_shares_in_every_phase():
+    groups = Groups.of(8, [((1, 3, 4), (2.0, 1.0, 1.0))])
+    space, asked = groups.space(SPACES[4.0]), Phasing((0.8, 0.2), 2)
+    start, pool = asked.drawn("auto", space, None, 20, 200, 1.0, 7)
+    made = Frozen(groups, asked.strategy("auto", Problem(space, start, pool, 7)))
+    rows = made.propose(History.empty(16), 12)
+    again = made.propose(history(rows, np.ones(12, np.int64)), 6)
+    for parts in (phases.parts_of(rows, 2), phases.parts_of(again, 2)):
+        inner = parts[:, :, [1, 3, 4]]
+        assert np.allclose(inner, inner.sum(axis=2, keepdims=True) * [0.5, 0.25, 0.25])
+    fits(np.concatenate([rows, again]), (0.8, 0.2), SPACES[4.0])
+    assert np.allclose(groups.expand(groups.reduce(rows)), rows)

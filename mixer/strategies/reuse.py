@@ -74,8 +74,11 @@ class Groups:
     def reduce(self, weights: Floats) -> Floats:
         """(rows, buckets) to what each group has; of mixtures with other inner shares, only the sums are kept."""
         member = (self.inner > 0).T.astype(np.float64)
-        found: Floats = weights.reshape(-1, len(member)) @ member
-        return found.reshape(len(weights), weights.shape[1] // len(member) * len(self.inner))
+        if weights.shape[-1] > len(member):
+            parts = weights.reshape(-1, len(member)) @ member
+            return parts.reshape(len(weights), weights.shape[1] // len(member) * len(self.inner))
+        found: Floats = weights @ member
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
