@@ -2,7 +2,8 @@
 
 A program is a command line, run once a trial with a path as its last argument; the last line of its standard
 output is a JSON object. One that ends with another exit code than 0, or prints something else, costs its trial:
-the reason is the last line of its standard error. No program outlives the process that started it.
+the reason is the last line of its standard error. No program outlives the process that started it, and nothing that
+it leaves running in the background outlives the program, or keeps anybody waiting.
 """
 
 import json
@@ -19,7 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from mixer import guard
 from mixer.trainer import OnResult, failed
@@ -29,43 +30,46 @@ from pipelines.errors import TrialError
 if TYPE_CHECKING:
     from mixer.model import Llama
 
+TAIL_BYTES = 1 << 20  # of what a command prints: an answer is a line of at most that
+
 
 class Command:
     """A command line that runs any number of times at once; `end` ends all of them, and refuses new ones."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)
-        self._running: set[subprocess.Popen[str]] = set()
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._ended = False
         self._lock = threading.Lock()
 
     def run(self, path: Path, text: str = "") -> str:
         """The last line that it prints, given a path and, as its standard input, `text`; TrialError if it fails."""
-        with self._lock:
-            if self._ended:
-                raise TrialError(f"{self.words[0]} was ended")
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *self.words, str(path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-            )
-            self._running.add(process)
-        try:
-            out, said = process.communicate(text)
-        except BaseException:
-            _end(process)
-            raise
-        finally:
-            self._running.discard(process)
-        if process.returncode:
-            code = process.returncode
-            ended = f"signal {-code}" if code < 0 else f"exit code {code}"
-            raise TrialError(f"{self.words[0]} ended with {ended}: {_last_line(said)}")
-        return _last_line(out)
+        # Files, not pipes, whose other end may be held for hours; and any length is kept off memory.
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
+            given.write(text.encode())
+            given.seek(0)
+            with self._lock:
+                if self._ended:
+                    raise TrialError(f"{self.words[0]} was ended")
+                process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *self.words, str(path)],
+                    stdin=given,
+                    stdout=out,
+                    stderr=said,
+                    start_new_session=True,
+                )
+                self._running.add(process)
+            try:
+                code = process.wait()
+            except BaseException:
+                _end(process)
+                raise
+            finally:
+                self._running.discard(process)
+            if code:
+                ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+                raise TrialError(f"{self.words[0]} ended with {ended}: {_last_line(said)}")
+            return _last_line(out)
 
     def end(self) -> None:
         with self._lock:
@@ -148,15 +152,17 @@ class CommandEvaluator:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """End the guard's whole group."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "(it printed nothing)")
+def _last_line(file: IO[bytes]) -> str:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+    lines = file.read().decode("utf-8", "replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "(it printed nothing)")
 
 
 def _object(line: str) -> dict[str, Any]:

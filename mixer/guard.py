@@ -1,7 +1,8 @@
 """Runs a user's command and ends with it, or ends it: no program outlives the process that asked for it.
 
 Started as `python -I -S guard.py PARENT COMMAND...`, the leader of a new group of processes, so that one signal
-to the group ends the command with all that it started. The standard library alone: it starts once a trial.
+to the group ends the command with all that it started. What a command has left in the background when it ends is
+told to end too. The standard library alone: it starts once a trial.
 """
 
 import os
@@ -23,9 +24,16 @@ def main(parent: int, command: list[str]) -> int:
     except OSError as error:
         print(f"{command[0]} cannot be run: {error.strerror}", file=sys.stderr)
         return NOT_RUN
+    _end_the_rest()
     if code < 0:
         os.kill(os.getpid(), -code)
     return code
+
+
+def _end_the_rest() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
+    signal.signal(signal.SIGTERM, before)
 
 
 def _watch(parent: int) -> None:

@@ -1,5 +1,6 @@
 """What the mixer's stages depend on, as pipelines/lineage.py says it for the corpus half."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -124,8 +125,8 @@ def own_programs(corpus: Corpus) -> dict[str, str]:
 
 
 def _word(word: str) -> str:
-    path = Path(word)
-    return file_digest(path) if path.is_file() else word
+    # Not Path.is_file, which is an error for words that are longer than a name may be.
+    return file_digest(Path(word)) if os.path.isfile(word) else word
 
 
 def asked(settings: Settings) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixer.journal import Entry, Journal
@@ -51,15 +51,22 @@ class Objective:
 
     def __call__(self, result: Result) -> float:
         """SettingsError where the result lacks a part."""
+        if lacking := self.lacking(result):
+            raise SettingsError(lacking)
+        values = [part.weight * self.value(part.name, result.losses[part.name]) for part in self.parts]
+        return math.fsum(values) / math.fsum(part.weight for part in self.parts)
+
+    def lacking(self, result: Result) -> str:
+        """Which part a successful result does not have, in words; empty where all are there."""
         missing = [part.name for part in self.parts if part.name not in result.losses]
         if missing:
-            known = ", ".join(result.losses)
-            raise SettingsError(f"no loss named {', '.join(missing)} in the results; there are: {known}")
+            return f"no loss named {', '.join(missing)} in the results; there are: {', '.join(result.losses)}"
         try:
-            values = [part.weight * self.value(part.name, result.losses[part.name]) for part in self.parts]
+            for name in self.names:
+                self.value(name, result.losses[name])
         except ValueError as error:
-            raise SettingsError(f"{', '.join(self.names)} of trial {result.key}: {error}") from None
-        return math.fsum(values) / math.fsum(part.weight for part in self.parts)
+            return f"{', '.join(self.names)} of trial {result.key}: {error}"
+        return ""
 
     def value(self, name: str, loss: Loss) -> float:
         """A loss as this objective reads it; in nats where it is no part."""
@@ -110,7 +117,8 @@ def train_trials(
 
     Trials of one key are trained once. Failures are journalled and stay failed, so that a resumed round ends as
     an unbroken one; where more than a share `max_failed` of the round failed, TrialError stops it, and running
-    again trains the failed ones again.
+    again trains the failed ones again. A result without the objective's loss is a failure too; where no trial of
+    the round has it yet, SettingsError stops the round, and nothing is journalled that could never be read.
     """
     by_key: dict[str, Trial] = {}
     for trial in trials:
@@ -125,6 +133,10 @@ def train_trials(
             if result.key not in by_key:
                 raise TrialError(f"the trainer gave a result for {result.key}, which nobody asked for")
             trial = by_key[result.key]
+            if not result.failed and (lacking := objective.lacking(result)):
+                if not any(map(math.isfinite, losses.values())):
+                    raise SettingsError(lacking)
+                result = replace(result, error=lacking)
             journal.record(trial, result)
             losses[result.key] = loss = measured(result, objective)
             finite = [other for other in losses.values() if math.isfinite(other)]

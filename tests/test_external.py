@@ -109,6 +109,21 @@ def test_command_that_is_not_there() -> None:
     assert "/nowhere/trainer cannot be run: No such file" in result.error
 
 
+def test_what_a_command_leaves_in_the_background_is_not_waited_for(tmp_path: Path) -> None:
+    """It holds the command's standard output, as services of training libraries do."""
+    body = """
+import subprocess
+child = subprocess.Popen(["sleep", "1000"])
+print("x" * 70_000, file=sys.stderr)
+print("progress " * 300_000)
+print(json.dumps({"losses": {"x": {"nats": 1}}, "seconds": child.pid}, ensure_ascii=False) + "\u2028 \u0085")
+"""
+    [result] = collect(CommandTrainer(command(tmp_path, body)), [trial(1)]).values()
+    assert result.error == ""
+    assert result.losses["x"].nats == 1
+    assert gone([int(result.seconds)])
+
+
 SLEEPS = """
 import os, subprocess, time
 child = subprocess.Popen(["sleep", "1000"])

@@ -151,6 +151,8 @@ def test_addresses_know_the_program_by_its_content(built: Corpus, tmp_path: Path
     script.write_text("pass # changed")
     assert mixing.search(with_trainer(plain, script)).recipe.digest != first.digest
     assert lineage.pools(with_trainer(plain, script)).label == lineage.pools(plain).label
+    shell = made_corpus.changed(plain, f'search.trainer=["sh", "-c", "{"echo " * 1000}"]')
+    assert mixing.search(shell).recipe.digest != before.digest  # a word too long for a file's name
 
 
 @pytest.mark.parametrize(
