@@ -5,8 +5,8 @@ search killed anywhere and resumed goes on as if nothing had happened, whatever 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol, Self
+from dataclasses import dataclass, field
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,20 @@ class History:
 
     weights (trials, buckets); losses (trials,), what the search minimises; rounds (trials,), from 1; tasks,
     the loss of every evaluation by name, (trials,) each, in the objective's metrics, for strategies that predict
-    tasks apart.
+    tasks apart; fidelities (trials,), the share of a trial's tokens that each was trained on: all 1 where not given.
     """
 
     weights: Floats
     losses: Floats
     rounds: NDArray[np.int64]
     tasks: Mapping[str, Floats]
+    fidelities: Floats = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if not len(self.fidelities):
+            object.__setattr__(self, "fidelities", np.ones(len(self.losses)))
+        if len(self.fidelities) != len(self.losses):
+            raise ValueError(f"{len(self.fidelities)} fidelities for {len(self.losses)} trials: one for each, or none")
 
     @classmethod
     def empty(cls, num_buckets: int) -> Self:
@@ -44,7 +51,7 @@ class History:
     def take(self, rows: NDArray[np.intp]) -> "History":
         """The history of these rows alone."""
         tasks = {name: losses[rows] for name, losses in self.tasks.items()}
-        return History(self.weights[rows], self.losses[rows], self.rounds[rows], tasks)
+        return History(self.weights[rows], self.losses[rows], self.rounds[rows], tasks, self.fidelities[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +79,8 @@ class Problem:
     start (rows, buckets): mixtures that first rounds take in order. pool (rows, buckets): mixtures that are ranked.
     `tasks`: the evaluations whose mean is the objective, by `weights` (none: all alike), for strategies that predict
     each apart; none: only the objective itself. `predictor`: in the place of the strategy's own. `listed`: only rows
-    of the pool may be recommended, as where a table of finished runs stands for the training.
+    of the pool may be recommended, as where a table of finished runs stands for the training. `fidelities`: shares of a
+    trial's tokens that trials may be trained on, for the strategy that buys cheap ones.
     """
 
     space: Space
@@ -84,6 +92,7 @@ class Problem:
     weights: tuple[float, ...] = ()
     predictor: Predictor | None = None
     listed: bool = False
+    fidelities: tuple[float, ...] = (1.0,)
 
 
 class Strategy(Protocol):
@@ -103,6 +112,31 @@ class Strategy(Protocol):
     def fit(self, history: History) -> Fitted | None:
         """What it believes of mixtures it has not seen; None where it predicts nothing."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposals:
+    """Mixtures to train, weights (rows, buckets), and the share of a trial's tokens for each, fidelities (rows,)."""
+
+    weights: Floats
+    fidelities: Floats
+
+
+@runtime_checkable
+class Buyer(Protocol):
+    """A strategy whose trials differ in cost."""
+
+    def buy(self, history: History, n: int) -> Proposals:
+        """What to train next for no more than n trials of all tokens cost."""
+        ...
+
+
+def proposed(made: Strategy, history: History, n: int) -> Proposals:
+    """A round: n trials, or of a strategy that buys cheaper ones what costs as much."""
+    if isinstance(made, Buyer):
+        return made.buy(history, n)
+    weights = made.propose(history, n)
+    return Proposals(weights, np.ones(len(weights)))
 
 
 def first(rows: Floats, n: int) -> Floats:

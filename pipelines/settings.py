@@ -345,7 +345,7 @@ class Search(Section):
     # hours, where the search begins.
     STRATEGIES: ClassVar[tuple[str, ...]] = (
         *("auto", "climb", "climb-paper", "climb-recipe", "regmix", "regmix-notebook", "bayes", "bayes-untrained"),
-        *("olmix", "mixing-laws", "modomodo", "random"),
+        *("bayes-fidelity", "olmix", "mixing-laws", "modomodo", "random"),
         *("natural", "uniform", "unimax", "entropy", "nearest", "domain2vec"),
     )
     # Those of mixer/strategies/phasing.py.

@@ -5,7 +5,6 @@ import pytest
 
 from mixer.predictors.choice import PREDICTORS, predictor
 from mixer.predictors.exposure import Exposure, FittedExposure, worth_of
-from mixer.predictors.fidelity import FittedFidelities
 from mixer.predictors.kriging import Bent, Kriging
 from mixer.predictors.loglinear import fitted_law
 from mixer.predictors.ridge import Linear, Quadratic, left_out_best, terms
@@ -143,19 +142,6 @@ def test_one_phase_without_repetition_is_the_plain_process():
     assert exposure.mean(unseen) == pytest.approx(plain.mean(unseen))
     spread = exposure.predict(unseen).spread
     assert spread == pytest.approx(np.sqrt(plain.moments(unseen)[1] + plain.noise))
-
-
-def test_cheap_trials_tell_of_dear_ones():
-    rows, unseen = mixtures(60, seed=2), mixtures(200, seed=3)
-    fidelities = np.r_[np.full(52, 0.1), np.ones(8)]
-    biased = curved(rows) + np.where(fidelities < 1, 1.0 + 0.05 * rows[:, 2], 0.0)
-    fitted = FittedFidelities(rows, fidelities, biased)
-    alone = Kriging().fit(rows[52:], biased[52:])
-    truth = curved(unseen)
-    assert rank_correlation(fitted.mean(unseen), truth) > max(0.95, rank_correlation(alone.mean(unseen), truth))
-    assert np.abs(fitted.mean(unseen) - truth).mean() < 0.1  # the level is the dear ones', not one higher
-    target, low, across = (fitted.covariance(unseen, *at) for at in ((1.0, 1.0), (0.1, 0.1), (0.1, 1.0)))
-    assert (across**2 <= target * low * (1 + 1e-6) + 1e-12).all()
 
 
 def test_a_stack_gives_its_share_to_the_part_that_knows():

@@ -16,7 +16,6 @@ from mixer.strategies.bayes import around, believed, improvement
 from mixer.strategies.choice import RULES, STRATEGIES, strategy
 from mixer.strategies.climb import Climb, climb_recipe
 from mixer.strategies.domain2vec import aligned
-from mixer.strategies.fidelity import FidelityHistory, MultiFidelity, costs_of
 from mixer.strategies.olmix import divergence, olmix, swarm_size
 from mixer.strategies.reuse import Frozen, Groups
 from mixer.strategies.simplex import minimised
@@ -252,32 +251,6 @@ def test_draws_about_a_mixture_go_from_near_to_far():
     assert apart[:100].mean() > 3 * apart[-100:].mean()
     assert (draws <= SPACE.limits + 1e-12).all()
     assert np.allclose(draws.sum(axis=1), 1)
-
-
-def fidelity_search(costs: dict[float, float], budget: float, seed: int) -> float:
-    """The true loss that a search with so much to spend ends with; cheap trials are biased and cost a tenth."""
-    made = MultiFidelity(start(SPACE, 12, seed=seed), pool(SPACE, 300, concentration=1.0, seed=seed), costs, 4)
-    random = np.random.default_rng(seed)
-    history = FidelityHistory(np.empty((0, 6)), np.empty(0), np.empty(0))
-    while budget > 0:
-        weights, fidelity = made.propose(history)
-        loss = smooth(weights[np.newaxis])[0] + (1 - fidelity) * (0.5 + 0.05 * weights[4]) + 0.01 * random.normal()
-        history = FidelityHistory(
-            np.vstack([history.weights, weights]),
-            np.append(history.fidelities, fidelity),
-            np.append(history.losses, loss),
-        )
-        budget -= costs[fidelity]
-    return float(smooth(made.recommend(history)[np.newaxis])[0])
-
-
-def test_cheap_trials_save_money():
-    both = [fidelity_search({0.1: 0.1, 1.0: 1.0}, 4.0, seed) for seed in (1, 2)]
-    dear = [fidelity_search({1.0: 1.0}, 4.0, seed) for seed in (1, 2)]
-    assert np.mean(both) < np.mean(dear)
-    assert costs_of((200_000, 2_000_000)) == {0.1: 200_000.0, 1.0: 2_000_000.0}
-    with pytest.raises(SettingsError, match="one is 1"):
-        MultiFidelity(np.ones((1, 6)) / 6, np.ones((1, 6)) / 6, {0.5: 1.0})
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from mixer.strategies import rules
 from mixer.strategies.bayes import automatic, bayes, surrogate
 from mixer.strategies.climb import climb, climb_paper, climb_recipe
 from mixer.strategies.domain2vec import domain2vec
+from mixer.strategies.fidelity import multi_fidelity
 from mixer.strategies.modomodo import modomodo
 from mixer.strategies.olmix import mixing_laws, olmix
 from mixer.strategies.random_search import RandomSearch
@@ -24,6 +25,7 @@ STRATEGIES: dict[str, Callable[[Problem], Strategy]] = {
     "regmix-notebook": regmix_notebook,
     "bayes": bayes,
     "bayes-untrained": surrogate,
+    "bayes-fidelity": multi_fidelity,
     "olmix": olmix,
     "mixing-laws": mixing_laws,
     "modomodo": modomodo,

@@ -1,100 +1,157 @@
 """Bayesian optimisation over trials of several costs, after ADMIRE-BayesOpt (2508.11551): cheap ones where they tell.
 
-Each trial is the mixture and the fidelity for which the expected improvement at the target, times how well the trial
-would tell of the target, over its cost, is largest (Huang, Allen, Notz and Miller 2006, augmented expected
-improvement). ADMIRE takes max-value entropy over cost instead, and ends with its acquisition's largest; this ends
-with the lowest posterior mean at the target, since a final choice explores nothing.
+A trial is a mixture at a fidelity: of the target's tokens the share that it is trained on, which is also what it costs.
+Each is chosen for what it would improve, over its cost. What counts is the lowest posterior mean at the target, since
+that is what the search ends with; a trial moves the target's mean of its own mixture, and by how much it may move it
+is known before (the knowledge gradient of one mixture: of a trial of the target without noise it is the expected
+improvement). So a cheap trial whose bias leaves the target's loss open is worth little however often it is repeated
+nearby, where augmented expected improvement (Huang, Allen, Notz and Miller 2006) goes on paying for it: over RegMix's
+tables it buys ten times as many for the same end. ADMIRE takes max-value entropy over cost, which on planted problems
+ends further from the best, and recommends its acquisition's largest; this ends with the lowest posterior mean, since a
+final choice explores nothing.
 
-Fidelities are relative costs, 1 for the target's: a proxy of a tenth of the tokens is 0.1. BoTorch, which ADMIRE is
-built on, would add 36 MB of packages and seconds to every start, for a model of a few hundred rows.
+BoTorch, which ADMIRE is built on, would add 36 MB of packages and seconds to every start, for a model of a few
+hundred rows.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixer.candidates import Floats
-from mixer.predictors.fidelity import TARGET, FittedFidelities
-from mixer.strategies.bayes import improvement
-from mixer.strategy import among, first
+from mixer.predictors.fidelity import TARGET, FittedFidelities, Joint
+from mixer.strategies.bayes import AROUND, around, improvement
+from mixer.strategy import History, Problem, Proposals, among
 from pipelines.errors import SettingsError
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FidelityHistory:
-    """Successful trials: weights (trials, buckets), fidelities (trials,) in (0, 1], losses (trials,)."""
-
-    weights: Floats
-    fidelities: Floats
-    losses: Floats
-
-    def __len__(self) -> int:
-        return len(self.losses)
-
-    def at(self, fidelity: float) -> Floats:
-        """(trials, buckets) weights of those of one fidelity."""
-        rows: Floats = self.weights[self.fidelities == fidelity]
-        return rows
+SHORTLIST = 256  # candidates that are weighed at every fidelity while a round is chosen
+MIN_NOISE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MultiFidelity:
-    """`start`: (rows, buckets) that the first trials take, at the lowest fidelity; `pool`: (rows, buckets) ranked.
+    """`start`: (rows, buckets) of the first round; `pool`: ranked, with draws about the best.
 
-    `costs`: of a trial at each fidelity, in any unit; one is the target's. `first_trials`: before anything is fitted.
+    `fidelities`: what trials may be bought at, shares of the target's tokens, one of them 1.
     """
 
     start: Floats
     pool: Floats
-    costs: dict[float, float]
-    first_trials: int = 8
+    limits: Floats
+    fidelities: tuple[float, ...] = (TARGET,)
+    seed: int = 42
     name: str = "bayes-fidelity"
 
     def __post_init__(self) -> None:
-        wrong = [fidelity for fidelity, cost in self.costs.items() if not (0 < fidelity <= TARGET and cost > 0)]
-        if TARGET not in self.costs or wrong:
-            raise SettingsError(f"fidelities {sorted(self.costs)}: they lie in (0, 1], cost something, and one is 1")
+        known = sorted(set(self.fidelities))
+        if not known or known[0] <= 0 or known[-1] != TARGET or len(known) < len(self.fidelities):
+            raise SettingsError(f"fidelities {list(self.fidelities)}: different ones in (0, 1], and one is 1")
 
-    def propose(self, history: FidelityHistory, allowed: dict[float, Floats] | None = None) -> tuple[Floats, float]:
-        """The next mixture and its fidelity. `allowed`: the rows open at each fidelity, where not the whole pool."""
-        lowest = min(self.costs)
-        if len(history) < self.first_trials:
-            return first(self.start[len(history) :], 1)[0], lowest
-        fitted = FittedFidelities(history.weights, history.fidelities, history.losses)
+    def propose(self, history: History, n: int) -> Floats:
+        """(n, buckets) mixtures to train at the target, whatever else may be bought."""
+        return self._bought(history, n, (TARGET,)).weights
+
+    def buy(self, history: History, n: int) -> Proposals:
+        """Mixtures and fidelities for no more than n trials of the target cost, until nothing more fits."""
+        return self._bought(history, n, tuple(sorted(self.fidelities)))
+
+    def recommend(self, history: History) -> Floats:
+        """(buckets,) the lowest posterior mean at the target, of what was trained at any fidelity."""
+        weights: Floats = history.weights[np.argmin(self.fit(history).mean(history.weights))]
+        return weights
+
+    def fit(self, history: History) -> FittedFidelities:
+        return FittedFidelities(history.weights, history.fidelities, history.losses)
+
+    def _bought(self, history: History, n: int, fidelities: tuple[float, ...]) -> Proposals:
+        if not len(history):
+            counts = design(n, fidelities, len(self.start))
+            first = np.concatenate([self.start[:count] for count in counts.values()])
+            return Proposals(first, np.repeat(list(counts), list(counts.values())))
+        fitted = self.fit(history)
         best = float(fitted.mean(history.weights).min())
-        found: list[tuple[float, int, float]] = []
-        rows_at: dict[float, Floats] = {}
-        for fidelity, cost in self.costs.items():
-            rows = self.pool if allowed is None else allowed[fidelity]
-            rows = rows_at[fidelity] = rows[~among(rows, history.at(fidelity))]
-            if len(rows):
-                worth = augmented(fitted, rows, fidelity, best) / cost
-                found.append((float(worth.max()), int(np.argmax(worth)), fidelity))
-        if not found:
-            raise SettingsError("every candidate was tried at every fidelity; raise search.candidates")
-        _, row, fidelity = max(found)
-        return rows_at[fidelity][row], fidelity
+        rows = self._candidates(history, fitted)
+        mean, variance = fitted.latent(rows)
+        worth = improvement(best - mean, np.sqrt(variance))
+        rows = rows[np.argsort(-worth, kind="stable")[: max(SHORTLIST, n)]]
+        untried = np.array([~among(rows, history.weights[history.fidelities == at]) for at in fidelities])
+        found = chosen(fitted, rows, untried, fidelities, best=best, budget=n)
+        left = n - sum(fidelities[at] for _, at in found)
+        if left > fidelities[0] + 1e-9:
+            raise SettingsError(f"every candidate was tried, with {left:g} trials left; raise search.candidates")
+        return Proposals(rows[[row for row, _ in found]], np.array([fidelities[at] for _, at in found]))
 
-    def recommend(self, history: FidelityHistory, rows: Floats | None = None) -> Floats:
-        """(buckets,) the lowest posterior mean at the target, of the pool or of `rows`."""
-        fitted = FittedFidelities(history.weights, history.fidelities, history.losses)
-        options = self.pool if rows is None else rows
-        best: Floats = options[np.argmin(fitted.mean(options))]
-        return best
-
-
-def augmented(fitted: FittedFidelities, rows: Floats, fidelity: float, best: float) -> Floats:
-    """(rows,) expected improvement at the target, times what a trial at the fidelity would settle of it."""
-    target = np.maximum(fitted.covariance(rows, TARGET, TARGET), 1e-18)
-    own = np.maximum(fitted.covariance(rows, fidelity, fidelity), 1e-18)
-    shared = fitted.covariance(rows, fidelity, TARGET)
-    # Correlation of the noisy trial with the target's noiseless loss: Huang's two last factors in one.
-    told = np.clip(shared / np.sqrt(target * (own + fitted.noise)), 0.0, 1.0)
-    return improvement(best - fitted.mean(rows), np.sqrt(target)) * told
+    def _candidates(self, history: History, fitted: FittedFidelities) -> Floats:
+        """What was tried, at whatever fidelity, the rest of the pool, and draws about the pool's best."""
+        tried = np.unique(history.weights, axis=0)
+        best = self.pool[np.argmin(fitted.mean(self.pool))]
+        random = np.random.default_rng([self.seed, 3, history.num_rounds])
+        fresh = self.pool[~among(self.pool, tried)]
+        return np.concatenate([tried, fresh, around(best, self.limits, AROUND, random)])
 
 
-def costs_of(tokens: Sequence[int]) -> dict[float, float]:
-    """Fidelities and costs of proxies trained on so many tokens, the most of which is the target's."""
-    largest = max(tokens)
-    return {count / largest: float(count) for count in tokens}
+def multi_fidelity(problem: Problem) -> MultiFidelity:
+    return MultiFidelity(problem.start, problem.pool, problem.space.limits, problem.fidelities, problem.seed)
+
+
+def design(budget: float, fidelities: Sequence[float], most: int) -> dict[float, int]:
+    """How many trials of each fidelity a first round has, the dearest first, at most `most` of each.
+
+    Every fidelity gets as much of the budget as any other, and what a cheap one has no mixtures for goes to the dearer.
+    All take the same mixtures from the first on, so that what is cheap is seen beside what it stands for.
+    """
+    counts: dict[float, int] = {}
+    left = float(budget)
+    for place, fidelity in enumerate(sorted(fidelities)):
+        counts[fidelity] = min(most, int(left / (len(fidelities) - place) / fidelity + 1e-9))
+        left -= counts[fidelity] * fidelity
+    for fidelity in sorted(fidelities, reverse=True):
+        more = min(most - counts[fidelity], int(left / fidelity + 1e-9))
+        counts[fidelity] += more
+        left -= more * fidelity
+    if left > TARGET - 1e-9:
+        raise SettingsError(f"a round of {budget:g} trials, but {most} mixtures are drawn for it")
+    return dict(sorted(counts.items(), reverse=True))
+
+
+def chosen(
+    fitted: FittedFidelities,
+    rows: Floats,
+    untried: NDArray[np.bool_],
+    fidelities: Sequence[float],
+    *,
+    best: float,
+    budget: float,
+    most: int | None = None,
+) -> list[tuple[int, int]]:
+    """Trials as (row, place of the fidelity), each of the largest improvement over its cost, given those before it.
+
+    `untried` (fidelities, rows): what may be bought. As many as the budget pays, and no more than `most`. Those before
+    are believed to come out as expected, as in mixer/strategies/bayes.py: means stay, and what they tell is known.
+    """
+    costs = np.asarray(fidelities, np.float64)
+    mean = fitted.mean(rows)
+    joint = Joint(fitted, rows, (*fidelities, TARGET))  # its mean is what a trial moves, for sale or not
+    own, shared = joint.with_target()
+    open_ones = untried.copy()
+    found: list[tuple[int, int]] = []
+    known: list[Floats] = []  # of each one chosen, what it tells of all
+    while most is None or len(found) < most:
+        affordable = open_ones & (costs <= budget + 1e-9)[:, None]
+        if not affordable.any():
+            break
+        moved = np.abs(shared[:-1]) / np.sqrt(np.maximum(own[:-1], 0.0) + max(fitted.noise, MIN_NOISE))
+        worth = np.where(affordable, improvement(best - mean, moved) / costs[:, None], -np.inf)
+        at, row = (int(place) for place in np.unravel_index(np.argmax(worth), worth.shape))
+        found.append((row, at))
+        open_ones[at, row] = False
+        budget -= costs[at]
+        best = min(best, float(mean[row]))
+        told = joint.with_all(at, row) - sum(earlier * earlier[at, row] for earlier in known)
+        told /= np.sqrt(max(told[at, row], 0.0) + max(fitted.noise, MIN_NOISE))
+        known.append(told)
+        own -= told**2
+        shared -= told * told[-1]
+    return found

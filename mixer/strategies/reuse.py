@@ -12,7 +12,7 @@ import numpy as np
 
 from mixer.candidates import Floats, Space
 from mixer.prediction import Fitted, Prediction
-from mixer.strategy import History, Strategy, Target
+from mixer.strategy import History, Proposals, Strategy, Target, proposed
 from pipelines.errors import SettingsError
 
 
@@ -94,6 +94,10 @@ class Frozen:
 
     def propose(self, history: History, n: int) -> Floats:
         return self.groups.expand(self.strategy.propose(self._reduced(history), n))
+
+    def buy(self, history: History, n: int) -> Proposals:
+        found = proposed(self.strategy, self._reduced(history), n)
+        return replace(found, weights=self.groups.expand(found.weights))
 
     def recommend(self, history: History) -> Floats:
         return self.groups.expand(self.strategy.recommend(self._reduced(history)))

@@ -70,7 +70,7 @@ def _regmix(bench: Bench, name: str, num: int, train: Runs, tests: dict[str, Run
 
 def _left_out(bench: Bench, name: str, num: int, runs: Runs) -> Iterator[Row]:
     """The mean of all metrics, tested on the runs of the table that were not drawn."""
-    losses = runs.losses.get("avg_id+ood", runs.mean)
+    losses = runs.mean
 
     def one(seed: int) -> float:
         order = np.random.default_rng([seed, num]).permutation(len(losses))

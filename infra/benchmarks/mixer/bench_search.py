@@ -21,8 +21,10 @@ from mixer.strategies.rules import closest
 from mixer.strategy import Target
 
 TRIALS = (32, 64, 112)
-# RegMix's two variants differ in how many mixtures they average, and of a list one is chosen.
-SEARCHES = tuple(name for name in dict.fromkeys(("auto", *STRATEGIES)) if name != "regmix-notebook")
+# RegMix's two variants differ in how many mixtures they average, and of a list one is chosen; where all trials cost
+# the same, bayes-fidelity is bayes.
+LEFT_OUT = ("regmix-notebook", "bayes-fidelity")
+SEARCHES = tuple(name for name in dict.fromkeys(("auto", *STRATEGIES)) if name not in LEFT_OUT)
 DESCENT = 4  # evaluations of the descent
 RULES = ("natural", "uniform", "entropy", "nearest")
 
@@ -86,7 +88,7 @@ def pools(bench: Bench) -> list[Pool]:
     topics = olmix(bench.data, "dclm")
     found.append(Pool("olmix-dclm-mean", topics.weights, topics.mean, topics.weights.mean(axis=0), None, (32, 64)))
     small = admire(bench.data)["Qwen2.5-0.5B"]
-    scores = small.losses["avg_id+ood"]
+    scores = small.mean
     found.append(Pool("admire-0.5b-average", small.weights, scores, small.weights.mean(axis=0), None, TRIALS))
     return [_without_repeats(pool) for pool in found]
 
