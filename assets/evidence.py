@@ -13,13 +13,24 @@ def round_of(stage: str) -> int:
 
 def trials(corpus: Corpus, number: int) -> list[dict[str, Any]]:
     """A round's candidates with what was predicted before it and measured in it, best first; null: it failed."""
+    rows = [row for row in rounds(corpus, number) if row["round"] == number]
+    shown = [{name: value for name, value in row.items() if name not in ("name", "round")} for row in rows]
+    return sorted(shown, key=lambda row: (row["loss"] is None, row["loss"], row["index"]))
+
+
+def rounds(corpus: Corpus, last: int) -> list[dict[str, Any]]:
+    """The candidates of rounds 1 to `last` in the order in which they were proposed; null: it failed."""
     from mixer import lineage as mixing
+    from mixer.place import reading
     from mixer.searches import search_of
 
-    stage = mixing.search(corpus)
-    found = search_of(corpus, stage.workspace.local(*stage.steps)).outcomes(number)
-    rows = [
+    with reading(mixing.search(corpus)) as folder:
+        search = search_of(corpus, folder)
+        found = [(number, outcomes) for number in range(1, last + 1) for outcomes in [search.outcomes(number)]]
+    return [
         {
+            "name": one.trial.name,
+            "round": number,
             "index": index,
             "loss": _number(one.loss),
             "predicted": _number(one.predicted),
@@ -28,9 +39,16 @@ def trials(corpus: Corpus, number: int) -> list[dict[str, Any]]:
             "error": one.error,
             "weights": list(one.trial.schedule.weights),
         }
-        for index, one in enumerate(found)
+        for number, outcomes in found
+        for index, one in enumerate(outcomes)
     ]
-    return sorted(rows, key=lambda row: (row["loss"] is None, row["loss"], row["index"]))
+
+
+def ended(corpus: Corpus) -> list[dict[str, Any]]:
+    """Every trial of a finished search, of random search and of the rules, as report.json has them."""
+    from mixer import lineage as mixing
+
+    return list(corpus.workspace.read_json(*mixing.search(corpus).steps, "report.json")["trials"])
 
 
 def fit(corpus: Corpus, number: int) -> dict[str, Any]:
@@ -38,6 +56,11 @@ def fit(corpus: Corpus, number: int) -> dict[str, Any]:
     from mixer import lineage as mixing
 
     return dict(corpus.workspace.read_json(*mixing.search(corpus).steps, "fits", f"round-{number}.json"))
+
+
+def fits(corpus: Corpus, last: int) -> list[dict[str, Any]]:
+    """What was believed after rounds 1 to `last`."""
+    return [fit(corpus, number) for number in range(1, last + 1)]
 
 
 def mixtures(corpus: Corpus) -> tuple[list[str], dict[str, list[float]]]:

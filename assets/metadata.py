@@ -1,4 +1,4 @@
-"""What a materialisation shows: counts, schema, funnel, a sample and a plot, from a stage's report.
+"""What a materialisation shows: counts, schema, funnel, a sample and plots, from a stage's report.
 
 Numbers stay plain numbers, since the UI draws them over time. What cannot be had (no sample of a stage of
 files, no funnel where nothing is dropped) is left out.
@@ -65,8 +65,7 @@ def of(corpus: Corpus, report: Report) -> dict[str, Any]:
         shown["kept_fraction"] = counts["kept"] / counts["read"]
     shown |= {name: value for name, value in counts.items() if isinstance(value, int | float | str)}
     shown |= _tables(corpus, report)
-    if (image := plots.of(corpus, report)) is not None:
-        shown["plot"] = dg.MetadataValue.md(image)
+    shown |= {name: dg.MetadataValue.md(image) for name, image in plots.of(corpus, report).items()}
     return values(shown)
 
 

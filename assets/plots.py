@@ -1,4 +1,4 @@
-"""One small picture for a materialisation, as Markdown with a PNG in it.
+"""Small pictures for a materialisation, most often one, as Markdown with a PNG in it.
 
 Dagster stores metadata in its database, three times over, so a picture stays near 25 KB: 6 x 3 inches at 80
 dots. Rows are looked at up to a limit; counts are complete.
@@ -7,12 +7,13 @@ dots. Rows are looked at up to a limit; counts are complete.
 import base64
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from assets import evidence
+from assets import search_plots
+from assets.search_plots import Draw
 from pipelines.corpus import Corpus, Report
 from pipelines.store import Stage
 
@@ -20,14 +21,16 @@ MAX_PARTS = 8  # whose rows are looked at
 MAX_POINTS = 2000
 MAX_BARS = 12
 
-Draw = Callable[[Any, Corpus, Report], str | None]  # on axes; returns the title, or None: there is nothing to draw
+
+def of(corpus: Corpus, report: Report) -> dict[str, str]:
+    """Name -> `![title](data:image/png;base64,...)` of what there is to see of a stage; the first is called `plot`."""
+    kind = report.stage.partition(" ")[0]  # `round 2` is a round
+    draws = {"plot": _DRAWN[kind]} if kind in _DRAWN else search_plots.DRAWN.get(kind, {})
+    images = {name: _image(draw, corpus, report) for name, draw in draws.items()}
+    return {name: image for name, image in images.items() if image is not None}
 
 
-def of(corpus: Corpus, report: Report) -> str | None:
-    """`![title](data:image/png;base64,...)` of a stage, where there is something to see."""
-    draw = _DRAWN.get(report.stage.partition(" ")[0])  # `round 2` is a round
-    if draw is None:
-        return None
+def _image(draw: Draw, corpus: Corpus, report: Report) -> str | None:
     from matplotlib.figure import Figure  # 0.5 s; without pyplot, which looks for a display
 
     figure = Figure(figsize=(6, 3), dpi=80, layout="constrained")
@@ -142,56 +145,6 @@ def _vectors(axes: Any, corpus: Corpus, report: Report) -> str | None:
     return "vectors along their two widest directions"
 
 
-# ---------------------------------------------------------------------------------------------------------
-# Search and mixture
-
-
-def _losses(axes: Any, corpus: Corpus, report: Report) -> str | None:
-    found = evidence.trials(corpus, evidence.round_of(report.stage))
-    losses = [trial["loss"] for trial in found if trial["loss"] is not None]
-    axes.plot(range(1, len(losses) + 1), losses, marker=".", linewidth=0.8)
-    axes.set_xlabel("trial, best first", fontsize=8)
-    return "loss of this round's proxies" if losses else None
-
-
-def _predicted(axes: Any, corpus: Corpus, report: Report) -> str | None:
-    """Every round up to this one; the first has no predictions."""
-    drawn = 0
-    for number in range(1, evidence.round_of(report.stage) + 1):
-        found = evidence.trials(corpus, number)
-        pairs = [(one["predicted"], one["loss"]) for one in found if None not in (one["predicted"], one["loss"])]
-        if pairs:
-            axes.scatter(*zip(*pairs, strict=True), s=12, label=f"round {number}")
-            drawn += len(pairs)
-    if not drawn:
-        return None
-    axes.axline((axes.get_xlim()[0],) * 2, slope=1, linewidth=0.6, color="grey")
-    axes.set_xlabel("predicted before training", fontsize=8)
-    axes.set_ylabel("measured", fontsize=8)
-    axes.legend(fontsize=7)
-    return "predicted and measured loss"
-
-
-def _weights(axes: Any, corpus: Corpus, report: Report) -> str | None:
-    found = evidence.mixtures(corpus)[1]
-    width = 0.8 / len(found)
-    for number, (name, weights) in enumerate(found.items()):
-        axes.bar(np.arange(len(weights)) + number * width, weights, width, label=name)
-    axes.set_xlabel("cluster", fontsize=8)
-    axes.legend(fontsize=7)
-    return "weights of the mixtures"
-
-
-def _comparison(axes: Any, corpus: Corpus, report: Report) -> str | None:
-    found = {name: one for name, one in evidence.comparison(corpus).items() if one["mean"] is not None}
-    for place, name in enumerate(sorted(found, key=lambda name: found[name]["mean"])):
-        losses = [loss for loss in found[name]["losses"] if loss is not None]
-        axes.plot([place] * len(losses), losses, "o", markersize=4, label=name)
-    axes.set_xticks(range(len(found)), sorted(found, key=lambda name: found[name]["mean"]))
-    axes.set_ylabel("loss on the final split", fontsize=8)
-    return "models trained on each mixture, one dot a seed" if found else None
-
-
 _DRAWN: Mapping[str, Draw] = {
     "documents": _reasons,
     "edits": _spans,
@@ -204,10 +157,6 @@ _DRAWN: Mapping[str, Draw] = {
     "clusters": _clusters,
     "pools": _pools,
     "evaluations": _evaluations,
-    "round": _losses,
-    "predictor": _predicted,
-    "mixture": _weights,
-    "comparison": _comparison,
 }
 
 

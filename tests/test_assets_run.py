@@ -94,7 +94,12 @@ def test_every_asset_is_on_record_with_its_numbers(done: Done) -> None:
         named = {column.name: column.description for column in told["dagster/column_schema"].value.columns}
         assert named["id"]
         assert named["text"]
-        assert len(metadata_of(instance, dg.AssetKey(["search", "round_1", "proxy_runs"]))["leaderboard"].records) == 3
+        first = metadata_of(instance, dg.AssetKey(["search", "round_1", "proxy_runs"]))
+        assert len(first["leaderboard"].records) == 3
+        assert first["best_so_far"].value.startswith("![lowest loss so far, by trial](data:image/png;base64,")
+        last = metadata_of(instance, dg.AssetKey(["search", "round_2", "predictor"]))
+        assert last["weights_over_rounds"].value.startswith("![weights recommended after each round](data:")
+        assert "best_so_far" in metadata_of(instance, dg.AssetKey("mixture"))
         assert {row.data["mixture"] for row in metadata_of(instance, dg.AssetKey("comparison"))["results"].records} == {
             "search", "natural", "nearest"
         }  # fmt: skip
@@ -105,9 +110,11 @@ def test_no_picture_is_large(done: Done) -> None:
     sizes = []
     with run.opened(done.workspace) as instance:
         for key in build(done.workspace).resolve_asset_graph().get_all_asset_keys():
-            plot = metadata_of(instance, key).get("plot")
-            sizes += [len(plot.value)] if plot else []
-    assert len(sizes) >= 12
+            values = [
+                value for value in metadata_of(instance, key).values() if isinstance(value, dg.MarkdownMetadataValue)
+            ]
+            sizes += [len(value.value) for value in values if "data:image/png" in value.value]
+    assert len(sizes) >= 12 + 6
     assert max(sizes) < 50_000
 
 
