@@ -64,11 +64,17 @@ def fits(corpus: Corpus, last: int) -> list[dict[str, Any]]:
 
 
 def mixtures(corpus: Corpus) -> tuple[list[str], dict[str, list[float]]]:
-    """(names of the clusters, weights of the mixture found and of the others)."""
+    """(names of the clusters, weights of the mixture found, of its phases where it has several, and of the others)."""
     from mixer.stages import read_mixture
 
     found = read_mixture(corpus)
-    return list(found["clusters"]), {"search": found["weights"], **found["others"]}
+    parts = found["schedule"]["phases"]
+    phases = {f"search, phase {number}": part["weights"] for number, part in enumerate(parts, 1)}
+    return list(found["clusters"]), {
+        "search": found["weights"],
+        **(phases if len(parts) > 1 else {}),
+        **found["others"],
+    }
 
 
 def comparison(corpus: Corpus) -> dict[str, dict[str, Any]]:

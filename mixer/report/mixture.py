@@ -47,6 +47,27 @@ def weights(told: Told) -> str:
     return section("The mixture", f'<ul class="key">{"".join(keys)}</ul>', table(head, rows), more, note=note)
 
 
+def phases(told: Told) -> str:
+    """Where the mixture found has phases: a bar for each cluster in each of them, all on one scale."""
+    said = told["recommended"]
+    parts = said.get("phases", []) if said is not None else []
+    if not parts:
+        return ""
+    most = max(max(part["weights"]) for part in parts)
+    rows = []
+    for one in _largest_first(said["weights"])[:MAX_ROWS]:
+        cells = [text(told["clusters"][one]["name"])]
+        for part in parts:
+            width = 100 * part["weights"][one] / most
+            cells += [f'<div class="track"><i style="width:{width:.2f}%"></i></div>', share(part["weights"][one])]
+        rows.append(("", cells))
+    head = [("cluster", "name")]
+    for place, part in enumerate(parts, 1):
+        head += [(f"phase {place}: {share(part['share'])} of the tokens", "bar"), ("", "n")]
+    note = "What is trained on one after the other. The shares above are those of all tokens, which the caps hold for."
+    return section("Phases of the mixture", table(head, rows), note=note)
+
+
 def over_rounds(told: Told) -> str:
     """What each round tried on average, and what was recommended after it."""
     fits, mixtures = told["rounds"], told["mixtures"]

@@ -22,6 +22,7 @@ def html(told: Mapping[str, Any]) -> str:
         evidence.comparison,
         evidence.strategies,
         mixture.weights,
+        mixture.phases,
         evidence.predictor,
         evidence.search,
         mixture.over_rounds,

@@ -17,7 +17,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from cells import ROOT, Bench, Row, merged
 
 # Seeds of each: splits of tables, searches. Real trainings have as many as bench_real.py and bench_transfer.py say.
-SECTIONS = {"regmix": 1, "predictors": 20, "search": 200, "planted": 200, "fidelity": 50, "transfer": 1, "real": 1}
+SECTIONS = {
+    "regmix": 1,
+    "predictors": 20,
+    "search": 200,
+    "planted": 200,
+    "phases": 20,
+    "fidelity": 50,
+    "transfer": 1,
+    "real": 1,
+}
 
 
 def main() -> None:

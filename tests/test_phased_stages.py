@@ -1,0 +1,84 @@
+"""The mixer's stages over a search of two phases, from the search to the report, on a small built corpus."""
+
+import json
+import re
+
+import made_corpus
+import pytest
+from made_searches import Planted, copied, folder_of, searched
+
+from assets import evidence
+from mixer import journal, stages
+from mixer import lineage as mixing
+from mixer.report.gathered import gathered
+from mixer.report.page import html
+from mixer.trial import Schedule
+from pipelines.errors import SettingsError
+
+CHANGES = ("search.phases=[0.75, 0.25]", "search.strategy=random", "search.rounds=[6]", "search.seed=3")
+FINAL = ("search.final_mixtures=['natural','random']", "search.final_tokens=8000")
+
+
+@pytest.fixture(scope="module")
+def phased(built, tmp_path_factory):
+    """A search of two phases that ends with a schedule of two, up to its comparison."""
+    corpus = made_corpus.changed(copied(built, tmp_path_factory.mktemp("phased")), *CHANGES, *FINAL)
+    with pytest.MonkeyPatch.context() as patch:
+        searched(corpus, Late(), patch, until="comparison")
+    return corpus
+
+
+class Late(Planted):
+    """Only what is read last counts, so that no static mixture is best."""
+
+    def result(self, trial):
+        from dataclasses import replace
+
+        last = Schedule.static(trial.schedule.phases[-1].weights, trial.schedule.tokens)
+        return replace(super().result(replace(trial, schedule=last)), key=trial.key)
+
+
+def test_the_mixture_says_its_phases_and_the_comparison_trains_them(phased):
+    found = stages.read_mixture(phased)
+    schedule = Schedule.from_json(found["schedule"])
+    assert len(schedule.phases) == 2
+    assert found["weights"] == list(schedule.weights)
+    assert len(found["weights"]) == len(found["clusters"])
+    assert schedule.phases[0].tokens / schedule.tokens == pytest.approx(0.75, abs=1e-3)
+    assert found["phased"]["random"] == found["schedule"]  # random search is what has searched
+    compared = stages._compared(phased, found)
+    assert compared["search"] == compared["random"] == schedule
+    entries = journal.read(folder_of(phased, mixing.comparison) / "journal.jsonl")
+    trained = {one.trial.name: one.trial.schedule.phases for one in entries}
+    assert [phase.tokens for phase in trained["search"]] == [6000, 2000]
+    assert [phase.weights for phase in trained["search"]] == [phase.weights for phase in schedule.phases]
+    assert [phase.tokens for phase in trained["natural"]] == [8000]
+
+
+def test_the_report_draws_a_bar_for_every_cluster_in_every_phase(phased):
+    told = gathered(phased)
+    assert [part["share"] for part in told["recommended"]["phases"]] == pytest.approx([0.75, 0.25], abs=1e-3)
+    page = html(told)
+    part = page[page.index("<h2>Phases of the mixture</h2>") :]
+    part = part[: part.index("</section>")]
+    assert part.count('class="track"') == 2 * len(told["clusters"])
+    assert re.findall(r"phase (\d): ([\d.]+)", part) == [("1", "75.0"), ("2", "25.0")]
+    json.dumps(told, allow_nan=False)
+
+
+def test_dagster_sees_the_phases_beside_the_mixtures(phased):
+    clusters, mixtures = evidence.mixtures(phased)
+    assert list(mixtures)[:3] == ["search", "search, phase 1", "search, phase 2"]
+    assert {len(row) for row in mixtures.values()} == {len(clusters)}
+
+
+def test_runs_are_exported_with_a_column_for_each_cluster_and_phase(phased):
+    runs = stages.search_table(phased)
+    assert len(runs.buckets) == 2 * len(stages.read_mixture(phased)["clusters"])
+    assert runs.weights.sum(axis=1) == pytest.approx(1)
+
+
+def test_a_phase_shorter_than_a_step_is_refused_before_training(built, tmp_path, monkeypatch):
+    corpus = made_corpus.changed(copied(built, tmp_path), *CHANGES, "search.phases=[0.999, 0.001]")
+    with pytest.raises(SettingsError, match=r"the shortest phase of search.tokens = 4,000 has 4 tokens, less than the"):
+        searched(corpus, Planted(0), monkeypatch)
