@@ -32,7 +32,7 @@ VERSIONS = {
     "signatures": 2,
     "targets": 3,
     "duplicates": 3,
-    "repeats": 1,
+    "repeats": 2,
     "embeddings": 1,
     "centroids": 1,
     "fine_clusters": 1,

@@ -9,7 +9,7 @@ from hypothesis import settings as checks
 from hypothesis import strategies as st
 from made_crawls import WORDS
 
-from pipelines.duplicates.occurrences import UNIT, cuts, later
+from pipelines.duplicates.occurrences import UNIT, cuts, later, repeated
 from pipelines.duplicates.units import KINDS, sizes, units
 from pipelines.duplicates.windows import GRAM, SPREAD
 from pipelines.edits.spans import edited
@@ -103,8 +103,10 @@ def test_the_first_in_order_stays(rows: list[tuple[int, int, int, int]]) -> None
         first = min(other[1:] for other in rows if other[0] == unit)
         if (document, start) != first[:2] and not (document == first[0] and start < first[1] + first[2]):
             expected.add((unit, document, start))
-    assert {tuple(row)[:3] for row in later(table).tolist()} == expected
-    assert np.array_equal(later(table), later(table[::-1]))
+    everybody = np.ones(4, bool)
+    cut = later(repeated(table), everybody)
+    assert {tuple(row)[:3] for row in cut.tolist()} == expected
+    assert np.array_equal(cut, later(repeated(table[::-1]), everybody))
 
 
 @checks(deadline=None)
@@ -138,6 +140,6 @@ def test_huge_lines_and_periods_cost_time_that_is_linear() -> None:
     table = np.zeros(len(found.hashes), UNIT)
     for name, column in (("hash", "hashes"), ("document", "texts"), ("start", "starts"), ("end", "ends")):
         table[name] = getattr(found, column)
-    cut = later(table)
+    cut = later(repeated(table), np.ones(2, bool))
     assert set(cut["document"].tolist()) == {0, 1}
     assert [int(cut["start"][cut["document"] == row].min()) for row in (0, 1)] == [150, 150]  # 50 words stay
