@@ -90,6 +90,7 @@ class CommandTrainer:
     def __init__(self, command: Sequence[str], *, context: Mapping[str, Any] | None = None, workers: int = 1) -> None:
         self.words, self.context, self.num_workers = tuple(command), dict(context or {}), workers
         self._command = Command(command)
+        self.peak_bytes = 0  # not known: its processes are the user's own
 
     def train(self, trials: Sequence[Trial], on_result: OnResult) -> None:
         self._command = Command(self.words)

@@ -7,18 +7,18 @@ costs a fixed part (evaluation, building the model) and a part for each token. R
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from mixer import journal, objectives
 from mixer import lineage as mixing
-from mixer.candidates import Space
 from mixer.data import num_steps
 from mixer.place import JOURNAL, reading
 from mixer.search import MixtureSearch
 from mixer.searches import search_of
 from mixer.size import flops_per_token, num_parameters
-from mixer.strategies import rules
+from mixer.strategies.choice import RULES
 from mixer.trial import Loss, Result, Schedule, Trial
 from pipelines.corpus import Corpus
 from pipelines.errors import StoreError
@@ -27,6 +27,11 @@ from pipelines.settings import Proxy, Search
 
 NAME = "plan.json"  # beside the search's journal
 CHECKPOINT_BYTES = 12  # of a parameter: weights and two moments
+CHECKPOINT_SECONDS = 60.0  # trainings that take longer write one (mixer/train.py, which imports torch)
+PARQUET_BYTES = 3000  # of a round's candidates, beside their numbers
+ROW_BYTES = 600  # of a trial in report.json, beside its weights
+FIT_BYTES = 1500  # of a round's fit, there and in report.json, beside its weights
+NUMBER_BYTES = 24  # of a weight as JSON
 KINDS = {"search": "search", "baselines": "rules, random", "comparison": "comparison"}
 
 
@@ -61,16 +66,15 @@ class Work:
         return sum(math.ceil(num / speed.workers) for num in self.batches) * speed.training(self.tokens)
 
 
-def works(settings: Search, proxy: Proxy, num_rules: int) -> tuple[Work, ...]:
-    """Every training that a search and its comparison ask for; some may turn out to be the same."""
+def works(settings: Search, proxy: Proxy, rounds: Sequence[int], num_rules: int, num_random: int) -> tuple[Work, ...]:
+    """Every training that a search and its comparison ask for, by mixtures; some may turn out to be the same."""
     of_proxy, of_final = (
         _whole(tokens, proxy) for tokens in (settings.tokens, settings.final_tokens or settings.tokens)
     )
-    random = sum(settings.rounds) - settings.rounds[0]
     compared = settings.final_seeds * (1 + len(settings.final_mixtures))
     return (
-        Work("search", tuple(settings.rounds), of_proxy),
-        Work("baselines", (num_rules, random), of_proxy),
+        Work("search", tuple(num * settings.seeds for num in rounds), of_proxy),
+        Work("baselines", (num_rules * settings.seeds, num_random * settings.seeds), of_proxy),
         Work("comparison", (compared,), of_final),
     )
 
@@ -80,11 +84,13 @@ def planned(corpus: Corpus, speed: Speed | None) -> dict[str, Any]:
     pool = open_pool(corpus)
     with reading(mixing.search(corpus)) as folder:
         search = search_of(corpus, folder)
-    space = Space.of(search.token_counts, budget_tokens=search.budget, max_epochs=search.settings.max_epochs)
-    asked = works(search.settings, search.proxy, len(rules.all_of(space, search.target)))
-    flops = 0 if search.settings.trainer else flops_per_token(search.proxy, pool.vocabulary)
-    size = 0 if search.settings.trainer else num_parameters(search.proxy, pool.vocabulary)
-    lines = sum(work.num for work in asked) * _line_bytes(corpus, search)
+        first, num_rules, num_random = search.distinct(random="random" in search.settings.final_mixtures)
+    # A rule proposes its one mixture in all rounds.
+    later = () if search.settings.strategy in RULES else search.settings.rounds[1:]
+    asked = works(search.settings, search.proxy, (first, *later), num_rules, num_random)
+    own = bool(search.settings.trainer)  # whose model is not ours to count
+    flops = 0 if own else flops_per_token(search.proxy, pool.vocabulary)
+    size = 0 if own else num_parameters(search.proxy, pool.vocabulary)
     kinds = {
         work.kind: {
             "num": work.num,
@@ -95,18 +101,22 @@ def planned(corpus: Corpus, speed: Speed | None) -> dict[str, Any]:
         }
         for work in asked
     }
+    long = [work for work in asked if not speed or speed.training(work.tokens) > CHECKPOINT_SECONDS]
     return {
         "kinds": kinds,
         "together": together(kinds.values()),
         "num_parameters": size,
         "flops_per_token": flops,
-        "disk_bytes": lines + size * CHECKPOINT_BYTES * (speed.workers if speed else 1),
+        "disk_bytes": _disk_bytes(corpus, search, asked),
+        "checkpoint_bytes": size * CHECKPOINT_BYTES * (speed.workers if speed else 1) if long else 0,
         "speed": speed and asdict(speed),
     }
 
 
 def used(corpus: Corpus) -> dict[str, Any]:
-    """What was really used so far, by kind: trainings, their tokens, and wall-clock seconds as runs.jsonl has them."""
+    """What was really used so far, by kind: trainings, their tokens and FLOPs; as runs.jsonl has them, of stages that
+    were ended, wall-clock seconds and the peak bytes of a training process, 0 where they are not known.
+    """
     stage = mixing.search(corpus)
     digests: dict[str, tuple[str, ...]] = {stage.recipe.digest: ("round", "baselines")}
     with reading(stage) as folder:
@@ -124,19 +134,34 @@ def used(corpus: Corpus) -> dict[str, Any]:
             of_kind["comparison"] = list(journal.read(folder / JOURNAL))
     except StoreError:
         pass  # no mixture yet, and so nothing compared
-    seconds = dict.fromkeys(KINDS, 0.0)
+    seconds, peaks = dict.fromkeys(KINDS, 0.0), dict.fromkeys(KINDS, 0)
     for run in _runs(corpus):
-        kind = run["stage"].partition(" ")[0]
-        if kind in digests.get(run["digest"], ()):
-            seconds["search" if kind == "round" else kind] += run["seconds"]
+        name = run["stage"].partition(" ")[0]
+        if name in digests.get(run["digest"], ()):
+            kind = "search" if name == "round" else name
+            seconds[kind] += run["seconds"]
+            peaks[kind] = max(peaks[kind], run.get("process_bytes", 0))
+    vocabulary, proxy = open_pool(corpus).vocabulary, corpus.settings.proxy
+    flops = 0 if corpus.settings.search.trainer else flops_per_token(proxy, vocabulary)
+    tokens = {kind: sum(entry.result.tokens for entry in found) for kind, found in of_kind.items()}
     return {
         kind: {
             "num": len(found),
-            "tokens": sum(entry.result.tokens for entry in found),
+            "tokens": tokens[kind],
+            "flops": tokens[kind] * flops,
             "seconds": seconds[kind],
+            "process_bytes": peaks[kind],
         }
         for kind, found in of_kind.items()
     }
+
+
+def left(corpus: Corpus) -> int:
+    """Bytes that a search and its comparison take up on disk now."""
+    stages = [mixing.search(corpus)]
+    with suppress(StoreError):  # no mixture yet, and so nothing compared
+        stages.append(mixing.comparison(corpus))
+    return sum(corpus.workspace.size(stage.label) for stage in stages if corpus.workspace.exists(*stage.steps))
 
 
 def together(kinds: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -156,6 +181,16 @@ def _whole(tokens: int, proxy: Proxy) -> int:
     """A budget as whole steps."""
     step = proxy.sequence * proxy.batch
     return step * num_steps(Schedule.static((1.0,), tokens), sequence=proxy.sequence, batch=proxy.batch)
+
+
+def _disk_bytes(corpus: Corpus, search: MixtureSearch, asked: Sequence[Work]) -> int:
+    """Journals, candidates, fits and report: to about a quarter."""
+    num_weights = len(natural(search)) * max(1, len(search.settings.phases))
+    proposed = sum(work.num for work in asked if work.kind != "comparison")
+    lines = sum(work.num for work in asked) * _line_bytes(corpus, search)
+    rows = proposed * (ROW_BYTES + num_weights * (NUMBER_BYTES + 8))
+    rounds = len(search.settings.rounds) * (PARQUET_BYTES + FIT_BYTES + 4 * num_weights * NUMBER_BYTES)
+    return lines + rows + rounds + 2 * PARQUET_BYTES
 
 
 def _line_bytes(corpus: Corpus, search: MixtureSearch) -> int:

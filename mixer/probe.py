@@ -7,7 +7,6 @@ results are thrown away; nothing is journalled.
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mixer import lineage as mixing
@@ -43,7 +42,7 @@ def probed(corpus: Corpus) -> Speed:
         wanted = max(short + MIN_STEPS * step, round(SECONDS / max(each, 1e-9)))
         long = min(wanted, max(search.settings.tokens, 2 * short))
         whole, _ = _timed(trainer, search, long, workers, seed=-4)
-        peak = _peak_of_children()
+        peak = trainer.peak_bytes
     finally:
         close_trainers()
     per_token = max(whole - fixed, 0.0) / (long - short)
@@ -78,19 +77,3 @@ def _timed(trainer: Any, search: MixtureSearch, tokens: int, num: int, *, seed: 
     if failed:
         raise TrialError(f"a training of {tokens:,} tokens failed: {failed[0] or 'its loss is not a number'}")
     return spent, found
-
-
-def _peak_of_children() -> int:
-    """Peak resident bytes of the largest child that lives; 0 where the kernel does not tell (it is not Linux).
-
-    Not getrusage, which counts what the parent had when the child was forked from it.
-    """
-    peaks = [0]
-    for path in Path("/proc/self/task").glob("*/children"):
-        for child in path.read_text().split():
-            try:
-                lines = Path(f"/proc/{child}/status").read_text().splitlines()
-            except OSError:
-                continue  # it has ended
-            peaks += [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
-    return max(peaks)

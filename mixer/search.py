@@ -30,6 +30,7 @@ from mixer.problem import problem_of, strategy_of
 from mixer.recommendation import Recommendation, reported
 from mixer.runs import Objective, Progress, no_progress, results, train_trials
 from mixer.strategies import rules
+from mixer.strategies.choice import IN_ORDER
 from mixer.strategies.random_search import RandomSearch
 from mixer.strategies.reuse import Groups
 from mixer.strategy import History, Problem, Strategy, Target, among
@@ -300,6 +301,18 @@ class MixtureSearch:
             "data": self.data,
         }
 
+    @one_thread
+    def distinct(self, *, random: bool) -> tuple[int, int, int]:
+        """How many mixtures round 1, the rules, and random search ask for that no trial before them is of."""
+        drawn, n = self._path(1).exists(), self.settings.rounds[0]
+        first = self._drawn(1).weights if drawn else self.strategy.propose(self._as_history([]), n)
+        seen = self.start if self.settings.strategy in IN_ORDER else first
+        counts = [len(_unique(first))]
+        for rows in (np.array(list(self._ruled().values())), self.start[: len(self.start) if random else 0]):
+            counts.append(len(_unique(rows[~among(rows, seen)])))
+            seen = np.concatenate([seen, rows])
+        return counts[0], counts[1], counts[2]
+
     def _drawn(self, number: int) -> Candidates:
         if not self._path(number).exists():
             raise StoreError(f"{self._path(number)} is missing: round {number} has not been proposed")
@@ -379,6 +392,12 @@ class MixtureSearch:
                 unit=self.objective.unit,
             ),
         }
+
+
+def _unique(rows: Floats) -> Floats:
+    """As `among` tells rows apart."""
+    found: Floats = np.unique(np.round(rows, 9), axis=0)
+    return found
 
 
 def _write_json(path: Path, values: Any) -> None:

@@ -17,6 +17,7 @@ from mixer.runs import Progress, measured
 from mixer.search import MixtureSearch
 from mixer.strategy import Target
 from mixer.topics import target_of
+from mixer.trainers import peak_bytes
 from mixer.trial import Trial
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
@@ -102,7 +103,9 @@ def trained(
         counts["best_loss"] = min(finite)
     # Trials finish in any order, and one mixture may be a trial of two rounds: sorted keys say what was trained.
     told = {"rows": 0, "content": digest_of(sorted(losses))[:32], "counts": counts}
-    return corpus.report(stage, told, started, parts=len(losses), todo=len(losses) - done, name=name)
+    return corpus.report(
+        stage, told, started, parts=len(losses), todo=len(losses) - done, name=name, process_bytes=peak_bytes()
+    )
 
 
 def _losses(search: MixtureSearch, keys: set[str]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from mixer.search import MixtureSearch
 from mixer.searches import Watch, num_done, search_of, trained, watching
 from mixer.tables import Runs
 from mixer.takeover import Reusing, known
-from mixer.trainers import close_trainers, trainer_of
+from mixer.trainers import close_trainers, peak_bytes, trainer_of
 from mixer.trial import Schedule, Trial
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
@@ -109,7 +109,7 @@ def run_comparison(corpus: Corpus) -> Report:
     found = read_mixture(corpus)
     schedules = _compared(corpus, found)
     manifest = stage.manifest()
-    todo = int(manifest is None)
+    todo, peak = int(manifest is None), 0
     if manifest is None:
         with stage.lease(), working(stage) as place:
             judged = compare(
@@ -126,8 +126,9 @@ def run_comparison(corpus: Corpus) -> Report:
             ).to_json()
             outcomes = {f"against {one['other']}": one["outcome"] for one in judged["verdicts"]}
             manifest = _published(stage, "result.json", {"target": found["objective"], **judged}, outcomes)
+        peak = peak_bytes()
         close_trainers()
-    return corpus.report(stage, manifest, started, parts=1, todo=todo)
+    return corpus.report(stage, manifest, started, parts=1, todo=todo, process_bytes=peak)
 
 
 def run_dataset(corpus: Corpus) -> Report:

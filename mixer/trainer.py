@@ -63,6 +63,7 @@ class ProcessTrainer:
         self._assignment = Assignment.of(pools, evaluations, vocabulary, device, checkpoints, max_tokens, evaluator)
         self._workers: list[_Worker] = []
         self._num_stillborn = 0
+        self.peak_bytes = 0  # resident, of the largest process so far; 0: not known
 
     def train(self, trials: Sequence[Trial], on_result: OnResult) -> None:
         waiting, tries = deque(trials), Counter[str]()
@@ -110,6 +111,7 @@ class ProcessTrainer:
             raise message
         else:
             worker.trial = None
+            self.peak_bytes = max(self.peak_bytes, worker.peak_bytes())
             on_result(message)
 
     def _bury(self, worker: "_Worker", waiting: deque[Trial], tries: Counter[str], on_result: OnResult) -> None:
@@ -174,6 +176,17 @@ class _Worker:
             return self.connection.recv()
         except (EOFError, ConnectionResetError):
             return None
+
+    def peak_bytes(self) -> int:
+        """Peak resident bytes; 0 where the kernel does not tell (it is not Linux).
+
+        Not getrusage, which counts what the parent had when the child was forked from it.
+        """
+        try:
+            lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        except OSError:
+            return 0  # another system, or it has just ended
+        return max((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), default=0)
 
     def end(self) -> int:
         """Stop it for good; the exit code, its own where it was dead already."""

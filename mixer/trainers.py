@@ -32,6 +32,11 @@ def trainer_of(corpus: Corpus, split: str) -> ProcessTrainer | CommandTrainer:
     return _TRAINERS[key]
 
 
+def peak_bytes() -> int:
+    """Peak resident bytes of the largest training process that this process keeps; 0: not known."""
+    return max((trainer.peak_bytes for trainer in _TRAINERS.values()), default=0)
+
+
 def close_trainers() -> None:
     """End the training processes that this one keeps for its next round."""
     for trainer in _TRAINERS.values():

@@ -148,7 +148,9 @@ class Corpus:
         todo: int,
         peak_bytes: int = 0,
         name: str = "",
+        process_bytes: int = 0,
     ) -> Report:
+        """Tell and log what was done; `process_bytes`: peak of the largest training process, where there were such."""
         if self.contents.get(stage.label, known := Finished.of(manifest)) != known:
             self.contents.clear()
             self.settled.clear()
@@ -175,6 +177,7 @@ class Corpus:
                 "parts": parts,
                 "reused": report.reused,
                 "peak_bytes": report.peak_bytes,
+                **({"process_bytes": process_bytes} if process_bytes else {}),
             }
         )
         self.progress.end(report)

@@ -5,14 +5,17 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import made_corpus
 import pytest
-from made_searches import copied
+from made_searches import Planted, copied, searched
 from typer.testing import CliRunner
 
 from mixer import journal, plan
 from mixer import lineage as mixing
 from mixer.command import mix, planning  # noqa: F401  planning adds to mix
 from mixer.plan import Speed, Work, works
+from mixer.report import cost
+from mixer.report.gathered import gathered
 from mixer.stages import read_mixture
 from pipelines.settings import Proxy, Search
 
@@ -38,7 +41,52 @@ def test_a_plan_counts_what_the_search_trains(built) -> None:
         for stage in (mixing.search(built), mixing.comparison(built))
         for line in (built.workspace.local(*stage.steps) / "journal.jsonl").read_bytes().splitlines()
     ]
-    assert told["disk_bytes"] - told["num_parameters"] * 12 * 2 == pytest.approx(sum(lines), rel=0.25)
+    assert sum(lines) < told["disk_bytes"] == pytest.approx(plan.left(built), rel=0.25)
+    assert told["checkpoint_bytes"] == 0  # trainings of a few seconds write none
+    for kind in ("search", "baselines"):
+        assert used[kind]["flops"] == kinds[kind]["flops"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("search.strategy=climb", "search.rounds=[4, 3, 2]"),
+        ("search.final_mixtures=['natural']", "search.rounds=[8, 3]"),
+        ("search.seeds=2",),
+        ("search.strategy=nearest",),
+        ("search.strategy=random", "search.rounds=[3, 3]"),
+        ("search.strategy=olmix", "search.rounds=[12, 3]"),
+        ("search.phases=[0.6, 0.4]", "search.rounds=[6, 2]"),
+    ],
+)
+def test_a_plan_counts_what_searches_of_all_kinds_train(
+    changes: tuple[str, ...], built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = made_corpus.changed(copied(built, tmp_path), *changes)
+    before = plan.planned(corpus, None)["kinds"]
+    searched(corpus, Planted(), monkeypatch)
+    used = plan.used(corpus)
+    for kind in ("search", "baselines"):
+        assert before[kind]["num"] == used[kind]["num"], kind
+    assert plan.planned(corpus, None)["kinds"] == before  # whatever is there already
+
+
+def test_what_a_process_took_is_kept_and_told(built) -> None:
+    used = plan.used(built)
+    assert min(one["process_bytes"] for one in used.values()) > 50e6  # torch alone is more
+    peak = max(one["process_bytes"] for one in used.values())
+    told = {**gathered(built), "plan": None}
+    assert cost.plan(told) == ""
+    planned = json.loads(json.dumps(plan.planned(built, replace(SPEED, peak_bytes=peak))))
+    told["plan"] = {"planned": planned, "used": used, "left_bytes": plan.left(built)}
+    page = cost.plan(told)
+    for said in ("search, trainings", "comparison, work", "memory of a process", "disk, without checkpoints"):
+        assert said in page
+    memory = page.partition("memory of a process")[2].partition("</tr>")[0]
+    assert memory.endswith("1.00</td>")
+    assert "rules and random, trainings" in page
+    planned["speed"] = None
+    assert "memory" not in cost.plan(told)
 
 
 def test_flops_are_those_of_the_proxy(built) -> None:
@@ -55,7 +103,8 @@ def test_rounds_wait_for_their_last_training() -> None:
 
 @pytest.mark.parametrize("rounds", [(24, 12, 6), (1,), (8, 8)])
 def test_random_search_shares_the_first_round(rounds: tuple[int, ...]) -> None:
-    asked = {work.kind: work for work in works(Search(rounds=rounds, final_seeds=2), Proxy(), 4)}
+    listed = works(Search(rounds=rounds, final_seeds=2), Proxy(), rounds, 4, sum(rounds[1:]))
+    asked = {work.kind: work for work in listed}
     assert asked["baselines"].num == 4 + sum(rounds[1:])
     assert asked["search"].num == sum(rounds)
     assert asked["comparison"].num == 2 * 6

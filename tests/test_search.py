@@ -256,7 +256,7 @@ def test_every_strategy_is_killed_and_resumed_to_the_same_journal(name, tmp_path
     assert ("predictor" in report["rounds"][0]) == (name not in (*choice.RULES, "random"))
 
 
-@pytest.mark.parametrize("name", ["regmix", "olmix", "random"])
+@pytest.mark.parametrize("name", sorted(choice.IN_ORDER))
 def test_what_has_one_round_takes_the_start_sampler_in_order(name, tmp_path):
     settings, trainer = Search(**SMALL, strategy=name), PlantedTrainer()
     search(tmp_path, trainer, settings)

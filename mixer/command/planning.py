@@ -37,17 +37,20 @@ def mix_plan(
     else:
         told = plan.planned(corpus, probed(corpus))
         corpus.workspace.write_json(told, *place)
-    used = plan.used(corpus)
+    used, left = plan.used(corpus), plan.left(corpus)
     if as_json:
-        print(json.dumps({**told, "used": used}, indent=1))
+        print(json.dumps({**told, "used": used, "left_bytes": left}, indent=1))
         return
     output.print(plan_table(told, used, plan.KINDS))
-    speed = told["speed"]
+    speed, took = told["speed"], max(one["process_bytes"] for one in used.values())
     if speed is not None:
-        memory = f"{speed['peak_bytes'] / 1e9:.2f} GB at most" if speed["peak_bytes"] else "memory not known"
+        memory = f"{speed['peak_bytes'] / 1e9:.2f} GB" if speed["peak_bytes"] else "memory not known"
+        memory += f", {took / 1e9:.2f} GB used," if took else ""
         each = speed["fixed_seconds"] + speed["token_seconds"] * told["kinds"]["search"]["tokens_each"]
         output.print(f"{speed['workers']} at once, {each:.1f} s each; {memory} in a process", highlight=False)
-    output.print(f"disk: {told['disk_bytes'] / 1e6:.1f} MB, checkpoints included", highlight=False)
+    disk = f"disk: {told['disk_bytes'] / 1e6:.2f} MB, {left / 1e6:.2f} MB used"
+    beside = told["checkpoint_bytes"]
+    output.print(f"{disk}{f'; {beside / 1e6:.1f} MB of checkpoints beside it' if beside else ''}", highlight=False)
 
 
 @app.command("resume")

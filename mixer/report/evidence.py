@@ -1,11 +1,10 @@
-"""Sections on what is shown: the final comparison, the predictor, the search beside random search, cost, leaders."""
+"""Sections on what is shown: the final comparison, the predictor, the search beside random search, leaders."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from mixer.report import series, svg
-from mixer.report.markup import figure, flops, loss, number, seconds, section, share, signed, table, text
+from mixer.report.markup import figure, loss, number, section, share, signed, table, text
 
 LEADERS = 10
 SHOWN_RULES = 4
@@ -137,27 +136,6 @@ def search(told: Told) -> str:
         f'<div class="pair">{figure("Best so far", caption, drawn)}</div>',
         note="The lowest of many noisy losses is lower than its mixture deserves: luck of one seed counts in it. The"
         " final comparison has seeds of its own.",
-    )
-
-
-def cost(told: Told) -> str:
-    """Trainings by what they were for, and the plan's figures beside what was used."""
-    parts = told["cost"]
-    if not parts:
-        return ""
-    keys = ("num_runs", "num_failed", "tokens", "seconds", "flops")
-    total = {key: math.fsum(part[key] for part in parts.values()) for key in keys}
-    rows = [
-        (css, [text(name), number(part["num_runs"]), number(part["num_failed"]), number(part["tokens"]),
-               seconds(part["seconds"]), flops(part["flops"]) if part["flops"] else "–"])
-        for css, name, part in [*(("", name, part) for name, part in parts.items()), ("sum", "together", total)]
-    ]  # fmt: skip
-    head = [("trained for", ""), ("proxies", "n"), ("failed", "n"), ("tokens", "n"), ("process time", "n"), ("", "n")]
-    return section(
-        "What it cost",
-        table(head, rows),
-        note="Trainings alone, without the evaluation after each. Round 1 of the search is the first part of random"
-        " search too, and is paid once.",
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mixer import journal, objectives, phases
+from mixer import journal, objectives, phases, plan
 from mixer import lineage as mixing
 from mixer.candidates import Space
 from mixer.place import JOURNAL, reading
@@ -43,6 +43,7 @@ def gathered(corpus: Corpus) -> dict[str, Any]:
         fits = [found for number in search.rounds if (found := _json(folder / "fits" / f"round-{number}.json"))]
         trials = finished["trials"] if finished else _trials(search, entries)
         recommended = _recommended(folder, fits)
+        planned = _json(folder / plan.NAME)
     try:
         comparison = read_comparison(corpus)
     except StoreError:
@@ -64,6 +65,7 @@ def gathered(corpus: Corpus) -> dict[str, Any]:
         "rounds": fits,
         "trials": [{**trial, "weights": weights_of.get(trial["key"], [])} for trial in trials],
         "cost": _cost(entries, search, flops),
+        "plan": {"planned": planned, "used": plan.used(corpus), "left_bytes": plan.left(corpus)} if planned else None,
         "comparison": comparison,
         "strategies": _strategies(corpus),
         "num_parameters": 0 if own else num_parameters(search.proxy, pool.vocabulary),

@@ -78,6 +78,11 @@ def flops(value: float) -> str:
     return f"{value:.2g} FLOPs".replace("e+", "e")
 
 
+def size(value: float) -> str:
+    """`413 MB`."""
+    return f"{number(value)}B" if value >= 1e5 else f"{value / 1e3:.0f}{NARROW}kB"
+
+
 def seconds(value: float) -> str:
     """`41 s`, `3 min 35 s`, `5 h 20 min`."""
     whole = round(value)

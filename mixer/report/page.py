@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from mixer.report import evidence, mixture, origin
+from mixer.report import cost, evidence, mixture, origin
 from mixer.report.headline import headline
 from mixer.report.markup import flops, number, seconds, text
 from mixer.report.style import CSS
@@ -26,7 +26,8 @@ def html(told: Mapping[str, Any]) -> str:
         evidence.predictor,
         evidence.search,
         mixture.over_rounds,
-        evidence.cost,
+        cost.cost,
+        cost.plan,
         evidence.leaderboard,
         mixture.clusters,
         origin.how,
@@ -70,7 +71,7 @@ def _lead(told: Mapping[str, Any]) -> str:
 
 
 def _figures(told: Mapping[str, Any]) -> str:
-    cost = told["cost"].values()
+    parts = told["cost"].values()
     shown = []
     judged = told["comparison"]
     if judged is not None:
@@ -81,9 +82,9 @@ def _figures(told: Mapping[str, Any]) -> str:
         if others:
             best = min(others, key=lambda name: others[name])
             shown.append(("Best of the others", f"{others[best]:.3f}", best))
-    shown.append(("Proxies trained", number(sum(one["num_runs"] for one in cost)), "for search, rules and random"))
-    shown.append(("Tokens trained on", number(sum(one["tokens"] for one in cost)), ""))
-    spent, operations = sum(one["seconds"] for one in cost), sum(one["flops"] for one in cost)
+    shown.append(("Proxies trained", number(sum(one["num_runs"] for one in parts)), "for search, rules and random"))
+    shown.append(("Tokens trained on", number(sum(one["tokens"] for one in parts)), ""))
+    spent, operations = sum(one["seconds"] for one in parts), sum(one["flops"] for one in parts)
     work = f"; {flops(operations)}" if operations else ""
     shown.append(("Training time", seconds(spent), f"of one process{work}"))
     cells = "".join(

@@ -31,6 +31,8 @@ STRATEGIES: dict[str, Callable[[Problem], Strategy]] = {
     "modomodo": modomodo,
     "random": lambda problem: RandomSearch(problem.start),
 }
+# Take the start sampler in order, whatever was measured.
+IN_ORDER = frozenset({"regmix", "regmix-notebook", "olmix", "mixing-laws", "modomodo", "random"})
 # Train nothing: what they would propose is their one mixture.
 RULES: dict[str, Callable[[Problem], Strategy]] = {
     "natural": rules.rule("natural", lambda problem: rules.natural(problem.space)),
