@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import settings as checks
 from hypothesis import strategies as st
@@ -189,6 +190,16 @@ def test_any_memory_and_files_give_what_one_by_one_gives(tmp_path: Path) -> None
     assert 5 < sum(gone for _, gone in expected) < 55
     assert digests(corpus, "crawl") == digests(small, "crawl")
     assert judged(backwards) == judged(corpus)
+
+
+@pytest.mark.slow
+def test_two_processes_settle_the_same(tmp_path: Path) -> None:
+    crawls = {"crawl": {name: chained(seed, 20) for seed, name in enumerate("abcd")}}
+    alone, several = made(tmp_path / "1", crawls, JUDGED), made(tmp_path / "2", crawls, [*JUDGED, "engine.workers=2"])
+    run(alone, crawls)
+    run(several, crawls)
+    assert any(gone for _, gone in judged(alone).values())
+    assert digests(alone, "crawl") == digests(several, "crawl")
 
 
 def test_later_crawls_are_judged_after_all_before_them_and_stopped_runs_go_on(tmp_path: Path) -> None:
