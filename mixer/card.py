@@ -38,6 +38,7 @@ def card(manifest: Values) -> str:
     sections = (
         _head,
         _mixture,
+        *((_phases,) if manifest.get("phases") else ()),
         _evidence,
         _funnel,
         _licences,
@@ -138,6 +139,46 @@ def _mixture(manifest: Values) -> str:
         + f"Weights differ from those asked for by {_share(budget['displaced'])} of the tokens in all; "
         f"seed {budget['seed']}."
     )
+    return "\n".join(lines)
+
+
+def _phases(manifest: Values) -> str:
+    """What to read first, and what next."""
+    phases = manifest["phases"]
+    asked = [f"phase {number} asked for" for number in range(1, len(phases) + 1)]
+    here = [f"phase {number} here" for number in range(1, len(phases) + 1)]
+    lines = [
+        "## Phases",
+        "",
+        "The mixture changes in the course of training: files are to be read in the order of their names, and are not "
+        "to be shuffled over phases. Within a phase rows stand shuffled; no file is of two phases.",
+        "",
+        *_table(
+            ("phase", "asked for", "here", "rows", "tokens", "files"),
+            [
+                (
+                    number,
+                    _share(phase["share_requested"]),
+                    _share(phase["share"]),
+                    _int(phase["rows"]),
+                    _int(phase["tokens"]),
+                    " to ".join(f"`{path}`" for path in dict.fromkeys((*phase["files"][:1], *phase["files"][-1:]))),
+                )
+                for number, phase in enumerate(phases, 1)
+            ],
+        ),
+        "",
+        *_table(
+            ("cluster", *(name for pair in zip(asked, here, strict=True) for name in pair)),
+            [
+                (
+                    cluster["id"],
+                    *(_share(phase[key][at]) for phase in phases for key in ("weights_requested", "weights")),
+                )
+                for at, cluster in enumerate(manifest["clusters"])
+            ],
+        ),
+    ]
     return "\n".join(lines)
 
 

@@ -15,9 +15,11 @@ from mixer import manifest as manifests
 from mixer.card import card
 from mixer.draw import Candidates, held_out, pooled, selected, taken_down
 from mixer.leaks import must_hold_no_test
+from mixer.phase_order import PhaseDraw, in_phases, starts_of
 from mixer.selection import Selection
 from mixer.shards import ShardFile, Split
 from mixer.shuffle import MAKING, written
+from mixer.trial import Schedule
 from pipelines import lineage, takedown
 from pipelines.columns import DROPS
 from pipelines.corpus import Corpus, Report
@@ -45,9 +47,13 @@ def write_dataset(corpus: Corpus, found: Mapping[str, Any], comparison: Mapping[
         if not len(train):
             raise InputError(f"no document is left to train on; {candidates.num_taken_down} are taken down")
         selection = selected(corpus, candidates, train, found["weights"])
+        schedule = Schedule.from_json(found["schedule"])
+        parts: tuple[PhaseDraw, ...] = ()
+        if len(schedule.phases) > 1:
+            selection, parts = in_phases(selection, candidates.clusters[train], candidates.num_tokens[train], schedule)
         held, num_seen = held_out(candidates, train, corpus.settings.dataset.seed)
         drawn: dict[Split, np.ndarray] = {"train": train[selection.rows], "validation": held}
-        files, reused = written(corpus, stage, candidates, drawn)
+        files, reused = written(corpus, stage, candidates, drawn, starts_of(parts))
         try:
             must_hold_no_test(corpus, stage, [file.path for file in files if "text" in file.columns])
         except ContaminationError:
@@ -62,6 +68,7 @@ def write_dataset(corpus: Corpus, found: Mapping[str, Any], comparison: Mapping[
             files,
             selection,
             found,
+            parts,
             funnel=_funnel(corpus, candidates),
             comparison=comparison,
             notes=notes if num_seen else [],
@@ -96,6 +103,7 @@ def _manifest(
     files: Sequence[ShardFile],
     selection: Selection,
     found: Mapping[str, Any],
+    parts: Sequence[PhaseDraw],
     *,
     funnel: Sequence[Mapping[str, Any]],
     comparison: Mapping[str, Any] | None,
@@ -116,6 +124,7 @@ def _manifest(
         layout=corpus.settings.dataset.format,
         files=files,
         selection=selection.report,
+        phases=parts,
         cluster_names=names,
         baselines=found["others"],
         funnel=funnel,

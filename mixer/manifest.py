@@ -12,6 +12,9 @@ then says so):
     budget          {requested, tokens, reached, max_epochs, seed, displaced}
     clusters        [{id, name, weight_requested, weight, tokens, documents, draws, epochs, pool_tokens,
                     pool_documents, capped}]: of training; documents are distinct, draws are rows
+    phases          [{rows, tokens, share_requested, share, weights_requested, weights, files}], of a mixture that
+                    changes in the course of training: what is read first, then next; weights in the order of
+                    `clusters`, files in the order of reading. No such key where there is one phase
     baselines       {natural | uniform | nearest | ...: [weight of each cluster, in the order of `clusters`]}
     funnel          [{stage, read, kept, dropped: {reason: n}, errors: {reason: n}}], in order
     settings        all settings; settings_digest: sha256 of them
@@ -35,6 +38,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mixer.phase_order import PhaseDraw
 from mixer.selection import SelectionReport
 from mixer.shards import Layout, ShardFile
 from pipelines.digest import digest_of
@@ -57,6 +61,7 @@ def build(
     layout: Layout,
     files: Iterable[ShardFile],
     selection: SelectionReport,
+    phases: Sequence[PhaseDraw] = (),
     cluster_names: Mapping[int, str] | None = None,
     baselines: Mapping[str, Sequence[float]] | None = None,
     funnel: Sequence[Mapping[str, Any]] = (),
@@ -88,6 +93,7 @@ def build(
             "displaced": selection.displaced,
         },
         "clusters": _clusters(selection, cluster_names or {}),
+        **({"phases": _phases(phases, listed)} if phases else {}),
         "baselines": {kind: list(weights) for kind, weights in (baselines or {}).items()},
         "funnel": [dict(row) for row in funnel],
         "settings": dict(settings) if settings is not None else None,
@@ -169,6 +175,21 @@ def _split(files: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
         "files": [file["path"] for file in data],
         **{key: sum(file[key] for file in data) for key in ("rows", "tokens", "bytes")},
     }
+
+
+def _phases(phases: Sequence[PhaseDraw], files: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each with its files: no file is of two, and their rows add up to the phase's."""
+    left = [file for file in files if file["split"] == "train" and file["role"] == "data"]
+    found = []
+    for phase in phases:
+        mine, rows = [], 0
+        while rows < phase.rows:
+            mine.append(left[0]["path"])
+            rows += left.pop(0)["rows"]
+        values = asdict(phase)
+        weights = {name: list(values[name]) for name in ("weights_requested", "weights")}
+        found.append({**values, **weights, "files": mine})
+    return found
 
 
 def _clusters(selection: SelectionReport, names: Mapping[int, str]) -> list[dict[str, Any]]:

@@ -21,7 +21,9 @@ def say(corpus: Corpus, console: Console) -> None:
     place = corpus.workspace.path(*stage.steps)
     manifest = corpus.workspace.read_json(*stage.steps, "manifest.json")
     epochs = [cluster["epochs"] for cluster in manifest["clusters"]]
-    mixtures = {"found": found["weights"], **{name: found["others"][name] for name in SHOWN}}
+    parts = found["schedule"]["phases"]
+    phases = {f"phase {number}": part["weights"] for number, part in enumerate(parts, 1) if len(parts) > 1}
+    mixtures = {"found": found["weights"], **phases, **{name: found["others"][name] for name in SHOWN}}
     console.print()
     console.print(mixture_table([escape(name) for name in found["clusters"]], mixtures, epochs))
     console.print()

@@ -16,7 +16,7 @@ import binascii
 import hashlib
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -105,16 +105,18 @@ def plan_shards(
     shard_size: int,
     *,
     num_before: int = 0,
+    starts: Sequence[int] = (),
 ) -> ShardPlan:
     """Files of a split for draws in shuffled order; `sizes` are bytes of text (characters for nanochat).
 
-    `num_before` is the number of training files, which a nanochat validation shard is numbered after.
+    `num_before` is the number of training files, which a nanochat validation shard is numbered after. `starts`: rows
+    at which a shard begins whatever its size, as a phase does; a folder for each cluster has no such order.
     """
     if layout == "nanochat":
-        return _plan_nanochat(split, sizes, shard_size, num_before)
+        return _plan_nanochat(split, sizes, shard_size, num_before, starts)
     if layout == "clusters" and split == "train":
         return _plan_clusters(sizes, clusters, shard_size)
-    shards = assign_shards(sizes, shard_size)
+    shards = _assigned(sizes, shard_size, starts)
     count = int(shards[-1]) + 1 if len(shards) else 0
     if layout == "clusters":
         return ShardPlan(tuple(f"validation/validation_{k + 1:03d}.parquet" for k in range(count)), shards)
@@ -200,9 +202,23 @@ def hex_ids(ids: pa.Array) -> pa.Array:
     return pa.StringArray.from_buffers(len(ids), pa.py_buffer(offsets), pa.py_buffer(digits))
 
 
-def _plan_nanochat(split: Split, sizes: npt.NDArray[np.integer], shard_size: int, num_before: int) -> ShardPlan:
+def _assigned(
+    sizes: npt.NDArray[np.integer], shard_size: int, starts: Sequence[int], group_rows: int = 1
+) -> npt.NDArray[np.int64]:
+    """`assign_shards` of every stretch by itself."""
+    found, count = [], 0
+    for part in np.split(sizes, starts):
+        shards = assign_shards(part, shard_size, group_rows=group_rows) + count
+        count = int(shards[-1]) + 1 if len(shards) else count
+        found.append(shards)
+    return np.concatenate(found)
+
+
+def _plan_nanochat(
+    split: Split, sizes: npt.NDArray[np.integer], shard_size: int, num_before: int, starts: Sequence[int]
+) -> ShardPlan:
     if split == "train":
-        shards = assign_shards(sizes, shard_size, group_rows=NANOCHAT_ROWS)
+        shards = _assigned(sizes, shard_size, starts, NANOCHAT_ROWS)
         count = int(shards[-1]) + 1 if len(shards) else 0
         if count >= MAX_NANOCHAT_SHARDS:
             raise InputError(f"{count} nanochat shards: at most {MAX_NANOCHAT_SHARDS - 1}; raise dataset.shard_bytes")

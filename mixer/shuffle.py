@@ -31,9 +31,16 @@ class _Shard:
 
 
 def written(
-    corpus: Corpus, stage: Stage, candidates: Candidates, drawn: Mapping[Split, np.ndarray]
+    corpus: Corpus,
+    stage: Stage,
+    candidates: Candidates,
+    drawn: Mapping[Split, np.ndarray],
+    starts: Sequence[int] = (),
 ) -> tuple[list[ShardFile], int]:
-    """All files, and how many were there already; `drawn` are the candidates of each split in their final order."""
+    """All files, and how many were there already; `drawn` are the candidates of each split in their final order.
+
+    `starts`: the first training row of each phase but the first.
+    """
     settings = corpus.settings
     layout: Layout = settings.dataset.format
     size = min(settings.dataset.shard_bytes, NANOCHAT_CHARS) if layout == "nanochat" else settings.dataset.shard_bytes
@@ -42,7 +49,13 @@ def written(
     first = 0
     for split, rows in drawn.items():
         plan = plan_shards(
-            layout, split, candidates.num_bytes[rows], candidates.clusters[rows], size, num_before=len(shards)
+            layout,
+            split,
+            candidates.num_bytes[rows],
+            candidates.clusters[rows],
+            size,
+            num_before=len(shards),
+            starts=starts if split == "train" else (),
         )
         number[first : first + len(rows)] = plan.shards + len(shards)
         shards += [_Shard(len(shards) + k, name, split) for k, name in enumerate(plan.names)]

@@ -132,13 +132,13 @@ def run_comparison(corpus: Corpus) -> Report:
 
 
 def run_dataset(corpus: Corpus) -> Report:
-    """Write shards, card and manifest of the found mixture; SettingsError for one of several phases."""
+    """Write shards, card and manifest of the found mixture; SettingsError for phases in a layout without order."""
     found = read_mixture(corpus)
     num = len(found["schedule"]["phases"])
-    if num > 1:
+    if num > 1 and corpus.settings.dataset.format == "clusters":
         raise SettingsError(
-            f"the mixture found has {num} phases, and a dataset is one shuffle of one mixture; train on the phases of"
-            " mixture.json one after the other (`sirdar mix report` shows them), or search with search.phases = []"
+            f"the mixture found has {num} phases, and dataset.format = 'clusters' is a folder for each cluster, which"
+            " says nothing of what is read first; take parquet or nanochat"
         )
     return write_dataset(corpus, found, _evidence(corpus))
 

@@ -8,6 +8,7 @@ and that is said too. Ids and digests of validation texts are held in memory: 16
 import hashlib
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -79,12 +80,15 @@ class _Rows:
 
     def __init__(self) -> None:
         self.facts: dict[str, list[pa.Table]] = {split: [] for split in manifests.SPLITS}
+        self.tokens: dict[str, Counter[int]] = {}  # of each cluster, by file
         self.texts: set[bytes] = set()
         self.num_shared_texts = 0
 
-    def add(self, split: str, table: pa.Table) -> None:
+    def add(self, split: str, path: str, table: pa.Table) -> None:
         if "id" in table.column_names:
             self.facts[split].append(table.select(FACTS))
+            summed = table.group_by("cluster_id").aggregate([("token_count", "sum")]).to_pylist()
+            self.tokens[path] = Counter({row["cluster_id"]: row["token_count_sum"] for row in summed})
         if "text" not in table.column_names:
             return
         digests = (hashlib.blake2b(text.encode(), digest_size=16).digest() for text in table["text"].to_pylist())
@@ -122,11 +126,26 @@ def _manifest_problems(manifest: Values) -> Iterator[Problem]:
             total = sum(file[key] for file in data)
             if stated[key] != total:
                 yield Problem(manifests.NAME, f"says {stated[key]} {key} of {split}; its files say {total}")
+    yield from _phase_files(manifest)
     requested = math.fsum(cluster["weight_requested"] for cluster in manifest["clusters"])
     if abs(requested - 1) > TOLERANCE:
         yield Problem(manifests.NAME, f"requested weights sum to {requested}, not to 1")
     if manifest["layout"] == "nanochat":
         yield from _nanochat_problems(files, splits)
+
+
+def _phase_files(manifest: Values) -> Iterator[Problem]:
+    phases = manifest.get("phases", ())
+    listed = {file["path"]: file for file in manifest["files"]}
+    paths = [path for phase in phases for path in phase["files"]]
+    if phases and paths != sorted(manifest["splits"]["train"]["files"]):
+        yield Problem(manifests.NAME, "names other training files in `phases`, or in another order, than in `files`")
+        return
+    for number, phase in enumerate(phases, 1):
+        for key in ("rows", "tokens"):
+            total = sum(listed[path][key] for path in phase["files"])
+            if phase[key] != total:
+                yield Problem(manifests.NAME, f"says {phase[key]} {key} of phase {number}; its files say {total}")
 
 
 def _nanochat_problems(files: Sequence[Values], splits: Values) -> Iterator[Problem]:
@@ -183,7 +202,7 @@ def _file_problems(folder: Path, file: Values, layout: str, rows: _Rows) -> Iter
     groups = [parquet.metadata.row_group(k).num_rows for k in range(parquet.num_row_groups)]
     found = list(_table_problems(file, layout, table, groups))
     if not found:
-        rows.add(file["split"], table)
+        rows.add(file["split"], path, table)
     yield from found
 
 
@@ -241,6 +260,13 @@ def _row_problems(manifest: Values, rows: _Rows) -> Iterator[Problem]:
     if (pc.max(validation["count_all"]).as_py() or 0) > 1:
         yield Problem("", "a document of validation stands twice")
     yield from _cluster_problems(manifest["clusters"], train)
+    for number, phase in enumerate(manifest.get("phases", ()), 1):
+        files = phase["files"] if manifest["layout"] != "nanochat" else map(beside, phase["files"])
+        held: Counter[int] = sum((rows.tokens[path] for path in files), Counter())
+        for cluster, stated in zip(manifest["clusters"], phase["weights"], strict=True):
+            weight = held[cluster["id"]] / held.total() if held else 0.0
+            if abs(weight - stated) > TOLERANCE:
+                yield Problem("", f"cluster {cluster['id']} has a weight of {weight} in phase {number}, not {stated}")
 
 
 def _cluster_problems(clusters: Sequence[Values], train: pa.Table) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import made_corpus
 import pytest
@@ -10,9 +11,11 @@ from made_searches import Planted, copied, folder_of, searched
 from assets import evidence
 from mixer import journal, stages
 from mixer import lineage as mixing
+from mixer import manifest as manifests
 from mixer.report.gathered import gathered
 from mixer.report.page import html
 from mixer.trial import Schedule
+from mixer.verify import verify
 from pipelines.errors import SettingsError
 
 CHANGES = ("search.phases=[0.75, 0.25]", "search.strategy=random", "search.rounds=[6]", "search.seed=3")
@@ -76,6 +79,62 @@ def test_runs_are_exported_with_a_column_for_each_cluster_and_phase(phased):
     runs = stages.search_table(phased)
     assert len(runs.buckets) == 2 * len(stages.read_mixture(phased)["clusters"])
     assert runs.weights.sum(axis=1) == pytest.approx(1)
+
+
+@pytest.fixture(params=["parquet", "nanochat"])
+def exported(request, phased, tmp_path):
+    """The dataset of the schedule found, in shards of a few documents."""
+    plain = copied(phased, tmp_path, keep=("search", "mixture", "comparison"))
+    corpus = made_corpus.changed(plain, f"dataset.format={request.param!r}", "dataset.shard_bytes=20000")
+    stages.run_dataset(corpus)
+    return folder_of(corpus, mixing.dataset)
+
+
+def manifest_of(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_bytes())
+
+
+def test_a_dataset_of_phases_is_written_in_their_order(exported, phased):
+    assert verify(exported) == []
+    manifest, found = manifest_of(exported), stages.read_mixture(phased)
+    asked = Schedule.from_json(found["schedule"])
+    first, second = manifest["phases"]
+    assert [*first["files"], *second["files"]] == manifest["splits"]["train"]["files"]
+    assert first["rows"] + second["rows"] == manifest["splits"]["train"]["rows"]
+    assert first["share"] == pytest.approx(0.75, abs=0.02)
+    for part, phase in zip((first, second), asked.phases, strict=True):
+        assert part["weights_requested"] == list(phase.weights)
+        assert part["weights"] == pytest.approx(phase.weights, abs=0.05)
+    card = (exported / "README.md").read_text()
+    assert f"`{first['files'][0]}`" in card
+    assert "not to be shuffled over phases" in card
+
+
+def test_a_phase_that_is_not_as_stated_is_named(exported):
+    manifest = manifest_of(exported)
+    first, second = manifest["phases"]
+    wrong = {
+        "or in another order": [second, first],
+        "rows of phase 1": [first | {"rows": first["rows"] + 1}, second],
+        "tokens of phase 2": [first, second | {"tokens": 0}],
+        "in phase 2, not": [first, second | {"weights": [0.0] * len(second["weights"])}],
+    }
+    for said, phases in wrong.items():
+        told = {name: value for name, value in manifest.items() if name != "digest"} | {"phases": phases}
+        changed = told | {"digest": manifests.own_digest(told)}
+        (exported / "manifest.json").write_bytes(manifests.written(changed))
+        problems = verify(exported)
+        assert any(said in problem.text for problem in problems), said
+        assert not any("digest is another" in problem.text for problem in problems)
+
+
+def test_a_folder_for_each_cluster_has_no_order_and_nothing_is_written(phased, tmp_path):
+    corpus = made_corpus.changed(
+        copied(phased, tmp_path, keep=("search", "mixture", "comparison")), "dataset.format=clusters"
+    )
+    with pytest.raises(SettingsError, match="take parquet or nanochat"):
+        stages.run_dataset(corpus)
+    assert not folder_of(corpus, mixing.dataset).exists()
 
 
 def test_a_phase_shorter_than_a_step_is_refused_before_training(built, tmp_path, monkeypatch):
