@@ -76,12 +76,13 @@ def named(stage: str, crawl: str) -> str:
 
 def line(report: Report) -> str:
     """`documents crawl-1     14,203 rows   6.1 s   2,311/s  kept 14,203 of 15,020: ...`"""
-    head = f"[bold]{named(report.stage, report.crawl):<26}[/]"
+    head = f"[bold]{escape(f'{named(report.stage, report.crawl):<26}')}[/]"
+    told = escape(funnel(report.counts))  # names of clusters may be among the counts, and hold anything
     if report.parts and report.reused == report.parts:
-        return f"{head} {'there already':>15}   {funnel(report.counts)}"
+        return f"{head} {'there already':>15}   {told}"
     rate = f"{report.rows / report.seconds:,.0f}/s" if report.rows and report.seconds > 0 else ""
     rows = f"{report.rows:,} rows" if report.rows else ""
-    return f"{head} {rows:>15} {report.seconds:>7.1f} s {rate:>10}   {funnel(report.counts)}"
+    return f"{head} {rows:>15} {report.seconds:>7.1f} s {rate:>10}   {told}"
 
 
 def funnel(counts: Mapping[str, Any]) -> str:
@@ -170,7 +171,9 @@ def _loss(value: float | None, sign: str = "") -> str:
 
 def leaders_table(trials: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
     """Trials as given, best first, each with its largest clusters."""
-    table = Table(title="Leaderboard, one seed each", title_justify="left", box=None, header_style="bold")
+    seeds = max((len(trial.get("by_seed", ())) for trial in trials), default=0)
+    each = f"means of {seeds} seeds" if seeds > 1 else "one seed each"
+    table = Table(title=f"Leaderboard, {each}", title_justify="left", box=None, header_style="bold")
     for name, side in (("", "right"), ("from", "left"), ("loss", "right"), ("largest clusters", "left")):
         table.add_column(name, justify="right" if side == "right" else "left")
     for rank, trial in enumerate(trials, 1):

@@ -96,7 +96,7 @@ def _searched(corpus: Corpus, trainer: Trainer) -> tuple[Recommendation, dict[st
     stage = mixing.search(corpus)
     with stage.lease(), working(stage) as place:
         search = search_of(corpus, place.folder)
-        total = sum(search.settings.rounds)
+        total = sum(search.settings.trainings)
         watch = watching(corpus, search.settings.strategy, place, total, min(total, num_done(place)))
         for number in search.rounds:
             search.propose_round(number)

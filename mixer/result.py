@@ -15,18 +15,31 @@ SHOWN = ("natural", "uniform", "nearest")
 
 
 def say(corpus: Corpus, console: Console) -> None:
-    """Mixture, epochs, final losses with spread, verdicts, where the dataset lies, five lines of a record."""
-    found, judged = read_mixture(corpus), read_comparison(corpus)
-    stage = mixing.dataset(corpus)
-    place = corpus.workspace.path(*stage.steps)
-    manifest = corpus.workspace.read_json(*stage.steps, "manifest.json")
-    epochs = [cluster["epochs"] for cluster in manifest["clusters"]]
+    """Mixture, epochs, final losses with spread, verdicts, where the dataset lies, five lines of a record.
+
+    StoreError where there is no mixture; of what comes after it, what is not there yet is told with its command.
+    """
+    found = read_mixture(corpus)
+    compared = mixing.comparison(corpus).manifest() is not None
+    manifest = mixing.dataset(corpus).manifest() if compared else None
+    epochs = [cluster["epochs"] for cluster in manifest["clusters"]] if manifest else []
     parts = found["schedule"]["phases"]
     phases = {f"phase {number}": part["weights"] for number, part in enumerate(parts, 1) if len(parts) > 1}
     mixtures = {"found": found["weights"], **phases, **{name: found["others"][name] for name in SHOWN}}
     console.print()
     console.print(mixture_table([escape(name) for name in found["clusters"]], mixtures, epochs))
     console.print()
+    if compared:
+        _say_comparison(console, read_comparison(corpus))
+    else:
+        console.print("Not compared yet on documents that no search saw: sirdar mix comparison", highlight=False)
+    if manifest:
+        _say_dataset(corpus, console, manifest, corpus.workspace.path(*mixing.dataset(corpus).steps))
+    elif compared:
+        console.print("\nNo dataset of it yet: sirdar dataset", highlight=False)
+
+
+def _say_comparison(console: Console, judged: dict[str, Any]) -> None:
     losses = {
         "found" if name == "search" else name: (_number(one["mean"]), _number(one["spread"]))
         for name, one in judged["mixtures"].items()
@@ -39,7 +52,6 @@ def say(corpus: Corpus, console: Console) -> None:
     nearest = next((one for one in judged["verdicts"] if one["other"] == "nearest"), None)
     if nearest is not None and nearest["outcome"] != "beats":
         console.print("[bold]The search does not beat `nearest`, which needs no training, on this target.[/]")
-    _say_dataset(corpus, console, manifest, place)
 
 
 def _number(value: float | None) -> float:

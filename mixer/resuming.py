@@ -86,10 +86,11 @@ def _candidates(now: Search, about: dict[str, Any], name: str) -> Iterator[Searc
 
 
 def _found(path: Path) -> Found:
-    rounds = len(_about(path).get("rounds", ()))
+    about = _about(path)
+    rounds = len(about.get("rounds", ()))
     entries = [entry for entry in journal.read(path / JOURNAL) if 1 <= entry.trial.round <= max(rounds, 1)]
     last = (path / JOURNAL).stat().st_mtime if entries else 0.0
-    asked = sum(_about(path).get("rounds", ()))
+    asked = sum(about.get("rounds", ())) * about.get("seeds", 1)
     return Found(path.parent.name, path.name, len(entries), asked, last, (path / "report.json").exists())
 
 

@@ -432,6 +432,11 @@ class Search(Section):
         "early": "natural",
     }
 
+    @property
+    def trainings(self) -> tuple[int, ...]:
+        """Proxies in each round: every trial once for each of its seeds."""
+        return tuple(num * self.seeds for num in self.rounds)
+
     def chosen(self) -> dict[str, object]:
         """What addresses hold of the settings that came later: those that differ from what every search was before."""
         values = self.model_dump(mode="json", include=set(self.ONCE))

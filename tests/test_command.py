@@ -210,6 +210,17 @@ def test_show_and_verify_a_finished_job(sirdar: Run, built: Corpus) -> None:
     assert sirdar("export", "verify", folder / "data")[0] == 1
 
 
+def test_show_tells_what_is_there_and_the_command_of_what_is_not(sirdar: Run, unbroken: Corpus, tmp_path: Path) -> None:
+    corpus = copied(unbroken, tmp_path, keep=("search", "mixture", "comparison"))
+    code, out, _ = sirdar("mix", "show", "-w", corpus.workspace.root)
+    assert (code, "paired seeds" in out, "No dataset of it yet: sirdar dataset" in out) == (0, True, True)
+    shutil.rmtree(corpus.workspace.local("comparison"))
+    code, out, _ = sirdar("mix", "show", "-w", corpus.workspace.root)
+    assert (code, "Mixture" in out, "Not compared yet" in out) == (0, True, True)
+    shutil.rmtree(corpus.workspace.local("mixture"))
+    assert sirdar("mix", "show", "-w", corpus.workspace.root)[0] == 1
+
+
 @pytest.mark.parametrize("preset", ["climb", "demo", "laptop"])
 def test_settings_are_shown_with_their_meaning(sirdar: Run, preset: str) -> None:
     code, out, _ = sirdar("settings", "show", "--preset", preset)

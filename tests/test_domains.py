@@ -10,16 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from mixer import inspection, trainers
 from mixer import lineage as mixing
 from mixer.command import app
+from mixer.console import Bars
 from mixer.job import build, planned
 from mixer.stages import read_mixture
 from mixer.verify import verify
 from pipelines import lineage, tokens, unigrams
-from pipelines.corpus import Corpus, opened
+from pipelines.corpus import Corpus, Report, opened
 from pipelines.domains import domain_of, several
 from pipelines.errors import InputError, SirdarError
 from pipelines.fitting import read_clusters
@@ -155,6 +157,21 @@ def test_settings_of_a_person_stand_above_those_of_domains(tmp_path: Path) -> No
     assert corpus.settings.clusters.by == "source"
     dropped = lineage.verdicts(corpus, "domains").finished()["counts"]["dropped"]
     assert dropped["language"] >= 100  # of the three English domains
+
+
+def test_a_domain_may_have_any_name_that_a_folder_may(tmp_path: Path) -> None:
+    """What stands in brackets is a colour to a terminal, and shows nothing, where names are printed unescaped."""
+    names = ["[red] [bold]", "<script>\n", "..é"]
+    for name, topic in zip(names, DOMAINS, strict=False):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        rows = [{"text": made_corpus.text(topic, number)} for number in range(40)]
+        (tmp_path / "in" / name / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = domains_command(tmp_path / "in", tmp_path / "ws", write_target(tmp_path / "sky.jsonl", "astronomy"))
+    assert "[red] [bold]" in said
+    report = Report("mixture", "", "mixture/x", 0, {"found": "[red] [bold] 60 %"}, 1.0, 1, 0, 0, "")
+    console = Console(record=True, width=200, stderr=True)
+    Bars(console).end(report)
+    assert "found [red] [bold] 60 %" in console.export_text()
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -7,16 +7,22 @@ from pathlib import Path
 
 import made_corpus
 import pytest
-from made_searches import Planted, copied, searched
+from made_searches import Killed, Planted, copied, searched
 from typer.testing import CliRunner
 
-from mixer import journal, plan
+from mixer import journal, plan, resuming
 from mixer import lineage as mixing
 from mixer.command import mix, planning  # noqa: F401  planning adds to mix
+from mixer.console import leaders_table
+from mixer.place import reading
 from mixer.plan import Speed, Work, works
 from mixer.report import cost
 from mixer.report.gathered import gathered
-from mixer.stages import read_mixture
+from mixer.report.headline import headline
+from mixer.report.page import html
+from mixer.stages import leaders, read_mixture
+from pipelines import configuration
+from pipelines.corpus import keep
 from pipelines.settings import Proxy, Search
 
 SPEED = Speed(start_seconds=5.0, fixed_seconds=1.0, token_seconds=1e-3, workers=2, peak_bytes=0)
@@ -109,6 +115,34 @@ def test_random_search_shares_the_first_round(rounds: tuple[int, ...]) -> None:
     assert asked["search"].num == sum(rounds)
     assert asked["comparison"].num == 2 * 6
     assert asked["search"].tokens % (128 * 4) == 0
+
+
+def test_every_seed_of_a_trial_is_counted_wherever_trials_are(built, tmp_path: Path, monkeypatch) -> None:
+    search = built.settings.search.model_copy(update={"strategy": "climb", "seeds": 2, "final_mixtures": ("natural",)})
+    corpus = copied(built, tmp_path)
+    corpus = replace(corpus, settings=corpus.settings.model_copy(update={"search": search}))
+    keep(corpus.workspace, configuration.dumped(corpus.settings))
+    with pytest.raises(Killed):
+        searched(corpus, Planted(kill_after=9), monkeypatch)
+    (found,) = resuming.searches(corpus)
+    assert (found.done, found.asked, found.state) == (9, 12, "9 of 12 trials")
+    told = gathered(corpus)
+    assert [(trial["round"], trial["index"]) for trial in told["trials"]] == [(1, 0), (1, 1), (1, 2), (1, 3)]
+    with reading(mixing.search(corpus)) as folder:
+        entries = journal.read(folder / "journal.jsonl")
+    losses = [entry.result.losses["search/stars"].nats for entry in entries if entry.trial.index == 2]
+    assert len(losses) == 2
+    assert told["trials"][2]["loss"] == pytest.approx(sum(losses) / 2)
+    assert "9 proxies are trained" in headline(told)
+    searched(corpus, Planted(), monkeypatch)
+    plans, used = plan.planned(corpus, SPEED)["kinds"], plan.used(corpus)
+    rules = read_mixture(corpus)["others"]
+    assert "random" not in rules  # which nobody compares with here, so that its further runs are not trained
+    for kind, num in (("search", 12), ("baselines", 2 * len(rules))):
+        assert plans[kind]["num"] == used[kind]["num"] == num
+    shown = leaders_table(leaders(corpus, 3), read_mixture(corpus)["clusters"])
+    assert shown.title == "Leaderboard, means of 2 seeds"
+    assert "Means of 2 seeds each." in html(gathered(corpus))
 
 
 def test_the_command_measures_and_keeps_what_it_found(built, tmp_path: Path) -> None:

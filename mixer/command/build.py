@@ -75,7 +75,7 @@ def _say_plan(corpus: Any, inputs: list[str], crawl: str) -> None:
     for line in status(corpus):
         done = f"{line.parts} parts, {line.rows:,} rows to reuse" if line.state == "finished" else "would run"
         output.print(f"{line.stage:<16}{line.crawl:<20}{done}")
-    trials = sum(corpus.settings.search.rounds)
+    trials = sum(corpus.settings.search.trainings)
     output.print(f"search          {trials} proxies of {corpus.settings.search.tokens:,} tokens, and the baselines")
 
 

@@ -47,6 +47,7 @@ def mix_domains(
 
 def _say(corpus: Any) -> None:
     """A line a domain: documents and tokens, its share of them, and of the documents that the search serves."""
+    from rich.markup import escape
     from rich.table import Table
 
     from mixer.objectives import nearest, served, told
@@ -56,9 +57,9 @@ def _say(corpus: Any) -> None:
     near = nearest(corpus)
     tokens = sum(row["tokens"] for row in rows)
     table = Table(box=None, pad_edge=False)
-    for title in ("domain", "documents", "tokens", "natural", f"nearest to {told(served(corpus))}"):
+    for title in ("domain", "documents", "tokens", "natural", f"nearest to {escape(told(served(corpus)))}"):
         table.add_column(title, justify="left" if title == "domain" else "right", no_wrap=True)
     for row, count in zip(rows, near.tolist(), strict=True):
         shares = [f"{100 * share:.1f} %" for share in (row["tokens"] / tokens, count / max(1.0, near.sum()))]
-        table.add_row(row["name"], f"{row['documents']:,}", f"{row['tokens']:,}", *shares)
+        table.add_row(escape(row["name"]), f"{row['documents']:,}", f"{row['tokens']:,}", *shares)
     output.print(table)

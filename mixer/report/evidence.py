@@ -151,7 +151,13 @@ def leaderboard(told: Told) -> str:
         where = f"round {trial['round']}" if trial["name"] == told["strategy"] else trial["name"]
         rows.append(("", [f"{rank}", text(where), loss(trial["loss"]), loss(trial["predicted"]), mixture]))
     head = [("", ""), ("from", "w"), ("loss", "n"), ("predicted", "n"), ("largest clusters", "list")]
-    return section("Leaderboard", table(head, rows), note="One seed each.") if rows else ""
+    return (
+        section("Leaderboard", table(head, rows), note=f"{_each(told['made']['settings']['seeds'])}.") if rows else ""
+    )
+
+
+def _each(seeds: int) -> str:
+    return "One seed each" if seeds == 1 else f"Means of {seeds} seeds each"
 
 
 def _named(name: str) -> str:

@@ -5,6 +5,7 @@ What is not there yet is null or empty, and named in `missing` with the command 
 
 import importlib.metadata
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,7 +58,6 @@ def gathered(corpus: Corpus) -> dict[str, Any]:
         "target": objectives.told(objectives.served(corpus)),
         "unit": search.objective.unit,
         "missing": _missing(search, len(fits), finished is not None, comparison is not None),
-        "num_asked": sum(search.settings.rounds),
         "clusters": _clusters(corpus, search.token_counts),
         "recommended": recommended,
         "mixtures": _mixtures(search, recommended),
@@ -117,19 +117,23 @@ def _epochs(corpus: Corpus, search: MixtureSearch, recommended: Mapping[str, Any
 
 
 def _trials(search: MixtureSearch, entries: Sequence[journal.Entry]) -> list[dict[str, Any]]:
-    """The journal's trials as report.json has them."""
+    """The journal's trials as report.json has them: those that are trained on every seed."""
     said = _predictions(search)
+    of_trial: dict[tuple[int, int], list[journal.Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.trial.seed):
+        of_trial.setdefault((entry.trial.round, entry.trial.index), []).append(entry)
     return [
         {
-            "name": entry.trial.name,
-            "round": entry.trial.round,
-            "index": entry.trial.index,
-            "key": entry.result.key,
-            "loss": _finite(measured(entry.result, search.objective)),
-            "predicted": said.get((entry.trial.round, entry.trial.index)),
-            "error": entry.result.error,
+            "name": seeds[0].trial.name,
+            "round": place[0],
+            "index": place[1],
+            "key": seeds[0].result.key,
+            "loss": _finite(math.fsum(measured(entry.result, search.objective) for entry in seeds) / len(seeds)),
+            "predicted": said.get(place),
+            "error": next((entry.result.error for entry in seeds if entry.result.error), ""),
         }
-        for entry in entries
+        for place, seeds in sorted(of_trial.items())
+        if len(seeds) == search.settings.seeds
     ]
 
 
