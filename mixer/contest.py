@@ -50,14 +50,16 @@ def contest(corpus: Corpus, names: Sequence[str], seeds: int) -> dict[str, Any]:
     if not rules:
         raise SettingsError("every strategy is a rule; name one that searches")
     schedules: dict[str, Schedule] = {**mixtures, **rules}
+    judging = corpus.settings.search.model_copy(update={"final_seeds": seeds})
+    judges = Corpus(corpus.workspace, corpus.settings.model_copy(update={"search": judging}), corpus.progress)
     with stage.lease(), working(stage) as place:
         judged = compare(
             place.folder,
             schedules,
             proxy=corpus.settings.proxy,
-            settings=corpus.settings.search.model_copy(update={"final_seeds": seeds}),
+            settings=judging,
             data=f"{mixing.data_digest(corpus)}-{FINAL}",
-            trainer=trainer_of(corpus, FINAL),
+            trainer=Reusing(trainer_of(corpus, FINAL), takeover.known_finals(judges)),
             objective=objective_of(corpus, FINAL),
             progress=watching(corpus, "strategies", place, len(schedules) * seeds, num_done(place)),
         )

@@ -18,7 +18,7 @@ from mixer.recommendation import Recommendation
 from mixer.search import MixtureSearch
 from mixer.searches import Watch, num_done, search_of, trained, watching
 from mixer.tables import Runs
-from mixer.takeover import Reusing, known
+from mixer.takeover import Reusing, known, known_finals
 from mixer.trainers import close_trainers, peak_bytes, trainer_of
 from mixer.trial import Schedule, Trial
 from pipelines.corpus import Corpus, Report
@@ -118,7 +118,7 @@ def run_comparison(corpus: Corpus) -> Report:
                 proxy=corpus.settings.proxy,
                 settings=corpus.settings.search,
                 data=f"{mixing.data_digest(corpus)}-{FINAL}",
-                trainer=trainer_of(corpus, FINAL),
+                trainer=Reusing(trainer_of(corpus, FINAL), known_finals(corpus)),
                 objective=objective_of(corpus, FINAL),
                 progress=watching(
                     corpus, "comparison", place, len(schedules) * corpus.settings.search.final_seeds, num_done(place)

@@ -1,4 +1,5 @@
-"""Trials of the workspace's other searches: those that this one asks for too are taken over, not trained again.
+"""Trials of the workspace's other searches: those that this one asks for too are taken over, not trained again; and so
+are the runs of other final comparisons.
 
 A trial's key covers all that its training depends on, so that a finished one is as good in any journal. What is of
 other pools, targets, proxies or seeds is of no use, and the reason is told. Journals are read as they lie: another
@@ -13,7 +14,7 @@ from mixer import journal
 from mixer import lineage as mixing
 from mixer.differences import differences
 from mixer.journal import Entry
-from mixer.objectives import SEARCH, objective_of
+from mixer.objectives import FINAL, SEARCH, objective_of
 from mixer.place import JOURNAL
 from mixer.trainer import OnResult, Trainer
 from mixer.trial import Result, Trial
@@ -111,22 +112,43 @@ def known(corpus: Corpus) -> dict[str, Result]:
     return {key: result for key, (_, result) in usable(pasts(corpus), _sought(corpus)).items()}
 
 
+def known_finals(corpus: Corpus) -> dict[str, Result]:
+    """The same of the runs of final comparisons, of a search's mixtures or of several strategies'."""
+    workspace = corpus.workspace
+    places = [(name, digest) for name in ("comparison", "strategies") for digest in workspace.names(name)]
+    settings = corpus.settings.search
+    sought = Sought(
+        proxy=corpus.settings.proxy,
+        seed=settings.seed + settings.seeds,
+        data=f"{mixing.data_digest(corpus)}-{FINAL}",
+        losses=objective_of(corpus, FINAL).names,
+        seeds=settings.final_seeds,
+    )
+    return {key: result for key, (_, result) in usable(_journals(corpus, places), sought).items()}
+
+
 def pasts(corpus: Corpus) -> list[Past]:
     """Every other search of the workspace that has a journal."""
-    own, workspace = mixing.search(corpus).label, corpus.workspace
-    found = []
-    for name in workspace.names("search"):
-        for digest in workspace.names("search", name):
-            place = ("search", name, digest)
-            label = "/".join(place)
-            if label == own or not workspace.exists(*place, JOURNAL):
-                continue
-            with workspace.open(*place, JOURNAL) as file:
-                data = bytes(file.read())
-            try:
-                found.append(Past(label, journal.parsed(data, workspace.path(*place, JOURNAL))))
-            except StoreError as error:
-                found.append(Past(label, (), str(error)))
+    own, workspace = mixing.search(corpus).steps, corpus.workspace
+    places = [
+        ("search", name, digest) for name in workspace.names("search") for digest in workspace.names("search", name)
+    ]
+    return _journals(corpus, [place for place in places if place != own])
+
+
+def _journals(corpus: Corpus, places: Sequence[tuple[str, ...]]) -> list[Past]:
+    """Those that there are in these folders, whole or damaged."""
+    workspace, found = corpus.workspace, []
+    for place in places:
+        if not workspace.exists(*place, JOURNAL):
+            continue
+        label = "/".join(place)
+        with workspace.open(*place, JOURNAL) as file:
+            data = bytes(file.read())
+        try:
+            found.append(Past(label, journal.parsed(data, workspace.path(*place, JOURNAL))))
+        except StoreError as error:
+            found.append(Past(label, (), str(error)))
     return found
 
 

@@ -103,6 +103,25 @@ def test_trials_of_the_workspace_are_taken_over_and_a_damaged_journal_costs_its_
     assert told["mixtures"]["regmix"] == contested[1]["mixtures"]["regmix"]
 
 
+def test_final_runs_are_taken_over_from_each_other(contested, tmp_path: Path, monkeypatch) -> None:
+    """The rules' from another comparison of strategies, and all of a search's own comparison from both."""
+    corpus = copied(contested[0], tmp_path, keep=("search", "strategies"))
+    [digest] = corpus.workspace.names("strategies")
+    finals = {entry.result.key for entry in journal.read(corpus.workspace.local("strategies", digest, "journal.jsonl"))}
+    trainer = Planted()
+    monkeypatch.setattr(contest, "trainer_of", lambda corpus, split: trainer)
+    told = contest.contest(corpus, ["regmix", "bayes"], 2)
+    assert len(corpus.workspace.names("strategies")) == 2
+    assert not finals & set(trainer.trained)
+    again = {name: told["mixtures"][name] for name in ("regmix", *contest.RULES)}
+    assert again == {name: contested[1]["mixtures"][name] for name in again}
+    alone = made_corpus.changed(corpus, "search.strategy=regmix", "search.name=regmix", "search.final_seeds=2")
+    compared = made_corpus.changed(alone, "search.final_mixtures=['natural', 'entropy', 'domain2vec']")
+    searched(compared, trainer, monkeypatch, until="mixture")
+    searched(compared, Planted(0), monkeypatch, until="comparison")
+    assert stages.read_comparison(compared)["mixtures"]["natural"] == again["natural"]
+
+
 def test_on_an_object_store_too(contested, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plain = copied(contested[0], tmp_path)
