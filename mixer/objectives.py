@@ -20,7 +20,7 @@ from pipelines.corpus import Corpus
 from pipelines.errors import SettingsError
 from pipelines.fitting import read_clusters
 from pipelines.pooling import open_pool, read_evaluations, read_tasks
-from pipelines.settings import CLUSTER
+from pipelines.settings import CLUSTER, Settings
 from pipelines.token_pools import Pool
 
 SEARCH, FINAL = "search", "final"  # the splits; the search sees the first alone
@@ -36,9 +36,14 @@ def served(corpus: Corpus) -> Objective:
         if known in parts:
             raise SettingsError(f"search.objectives: {name!r} is {known}, which has a weight already; give it one")
         parts[known] = weight / total
-    metrics = {task.name: task.metric for task in corpus.settings.tasks}
-    of_texts = corpus.settings.search.metric
-    return Objective(tuple(Part(name, weight, metrics.get(name, of_texts)) for name, weight in parts.items()))
+    return Objective(tuple(Part(name, weight, _metric(corpus.settings, name)) for name, weight in parts.items()))
+
+
+def _metric(settings: Settings, name: str) -> str:
+    """A task's own; of texts that of the search; what an evaluator measures is a number without bytes."""
+    tasks = {task.name: task.metric for task in settings.tasks}
+    texts = name.startswith(CLUSTER) or name in {target.name for target in settings.targets}
+    return tasks.get(name, "nats" if settings.search.evaluator and not texts else settings.search.metric)
 
 
 def objective_of(corpus: Corpus, split: str) -> Objective:

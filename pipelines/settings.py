@@ -7,7 +7,7 @@ work is done, never what comes out) is outside all digests. pipelines/configurat
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -320,7 +320,9 @@ class Search(Section):
     predictor: str = Field(
         "", description="kriging, lightgbm, stack ... or `auto`, for a strategy that takes one; empty: its own"
     )
-    rounds: tuple[int, ...] = Field((32, 16, 16, 16, 16, 16), min_length=1, description="trials in each round")
+    rounds: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+        (32, 16, 16, 16, 16, 16), min_length=1, description="trials in each round"
+    )
     tokens: int = Field(200_000, gt=0, description="that each proxy is trained on")
     candidates: int = Field(100_000, gt=0, description="mixtures that the predictor ranks")
     phases: tuple[float, ...] = Field((), description="shares of a training's tokens that have mixtures of their own")
@@ -359,6 +361,15 @@ class Search(Section):
         *("auto", "exposure"),
     )
     WITH_PREDICTOR: ClassVar[tuple[str, ...]] = ("climb", "climb-paper", "climb-recipe", "regmix", "regmix-notebook")
+
+    @model_validator(mode="after")
+    def _candidates_are_enough(self) -> Self:
+        if self.candidates < sum(self.rounds):
+            raise ValueError(
+                f"search.candidates = {self.candidates}: fewer than the {sum(self.rounds)} trials of search.rounds,"
+                " which are different ones; raise it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _objectives_have_weights(self) -> Self:

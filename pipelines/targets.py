@@ -4,6 +4,8 @@ A target is split by its texts, not by their ids: the same text is never both se
 """
 
 import json
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +39,21 @@ def _target_table(name: str, path: Path, settings: Any) -> tuple[pa.Table, dict[
     """(rows, what to count): every text once, as it came first."""
     rows: dict[bytes, tuple[bytes, str, str]] = {}  # content hash -> id, text, group
     read, dropped = 0, {"duplicate": 0, "empty": 0}
-    with fsspec.open(str(path), "rt", encoding="utf-8", compression="infer") as file:
-        for read, line in enumerate(file, 1):
-            try:
-                identity, text, group = _parsed(name, json.loads(line))
-                content = minhash.content_hash(text)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise InputError(
-                    f"{path}:{read}: a target's line is JSON with `text` (and `id`, `group`): {error!r}"
-                ) from None
-            if not text.strip():
-                dropped["empty"] += 1
-            elif content in rows:
-                dropped["duplicate"] += 1
-            else:
-                rows[content] = (identity, text, group)
+    for number, line in _lines(name, path):
+        try:
+            identity, text, group = _parsed(name, json.loads(line))
+            content = minhash.content_hash(text)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(
+                f"{path}:{number}: a target's line is JSON with `text` (and `id`, `group`): {error!r:.200}"
+            ) from None
+        read += 1
+        if not text.strip():
+            dropped["empty"] += 1
+        elif content in rows:
+            dropped["duplicate"] += 1
+        else:
+            rows[content] = (identity, text, group)
     if len(rows) < 2:
         raise InputError(
             f"{path}: target {name!r} has {len(rows)} different documents; it needs at least two, to be split"
@@ -69,6 +71,17 @@ def _target_table(name: str, path: Path, settings: Any) -> tuple[pa.Table, dict[
     table = table.append_column("target", pa.array([name] * len(rows), pa.string()))
     table = table.add_column(0, pa.field("id", ID, nullable=False), pa.array(ids, ID))
     return table, {"read": read, "kept": len(rows), "dropped": dropped}
+
+
+def _lines(name: str, path: Path) -> Iterator[tuple[int, str]]:
+    """(line number, line) of those that are not blank; InputError where the file cannot be read to its end."""
+    try:
+        with fsspec.open(str(path), "rt", encoding="utf-8-sig", compression="infer") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise InputError(f"target {name!r}: {path} cannot be read to its end: {error}") from None
 
 
 def _parsed(name: str, record: Any) -> tuple[bytes, str, str]:

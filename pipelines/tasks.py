@@ -14,6 +14,7 @@ search sees, or in the one for the final comparison, by its contexts, so that qu
 """
 
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,12 +72,12 @@ def read_items(task: Task) -> list[Item]:
     """
     found: dict[bytes, Item] = {}
     try:
-        with fsspec.open(task.path, "rt", encoding="utf-8", compression="infer") as file:
+        with fsspec.open(task.path, "rt", encoding="utf-8-sig", compression="infer") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     item = _item(line, task, number)
                     found.setdefault(content_hash("\n".join((*item.contexts, *item.answers))), item)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InputError(f"tasks.{task.name}: {task.path} cannot be read to its end: {error}") from None
     kept: dict[str, list[Item]] = {"search": [], "final": []}
     for _, item in sorted(found.items()):

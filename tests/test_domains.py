@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -287,6 +288,17 @@ def test_fewer_than_two_domains_are_refused_before_anything_is_kept(tmp_path: Pa
     assert not (tmp_path / "ws").exists()
     with pytest.raises(InputError, match="0 domains"):
         several([], "crawl x")
+
+
+def test_documents_of_domains_that_only_a_later_crawl_has_are_told(mixed: tuple[Corpus, str], tmp_path: Path) -> None:
+    shutil.copytree(mixed[0].workspace.root, tmp_path / "ws")
+    (tmp_path / "in" / "law").mkdir(parents=True)
+    rows = [{"text": made_corpus.text("football", number)} for number in range(30)]
+    (tmp_path / "in" / "law" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "in" / "banking.jsonl").write_text(json.dumps({"text": made_corpus.text("banking", 77)}))
+    run("mix", "domains", tmp_path / "in", "-w", tmp_path / "ws", "--crawl", "later")
+    told = lineage.fine_clusters(opened(Workspace(str(tmp_path / "ws"))), "later").finished()["counts"]
+    assert (told["read"], told["kept"], told["dropped"]) == (31, 1, {"domain_of_no_fit_crawl": 30})
 
 
 def test_a_domain_without_a_document_is_named_with_the_reasons(tmp_path: Path) -> None:

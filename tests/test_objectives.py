@@ -82,6 +82,16 @@ def test_other_weights_and_metrics_are_other_searches(built):
     assert mixing.search(with_search(built, **doubled)).label == mixing.search(with_search(built, **asked[3])).label
 
 
+def test_a_loss_of_ones_own_evaluator_is_a_number_whatever_texts_are_measured_in(built):
+    changes = {"metric": "bits_per_byte", "objectives": {"mine": 1.0, "stars": 1.0}}
+    with_own = objectives.objective_of(with_search(built, evaluator=("measure",), **changes), "search")
+    assert [part.metric for part in with_own.parts] == ["nats", "bits_per_byte"]
+    assert with_own(Result("k", {"mine": Loss(3.0, math.nan), "search/stars": Loss(9.0, 1.0)}, 1, 1.0)) == 2.0
+    # A trainer of one's own may give both of any name.
+    with_trainer = objectives.objective_of(with_search(built, trainer=("train",), **changes), "search")
+    assert [part.metric for part in with_trainer.parts] == ["bits_per_byte", "bits_per_byte"]
+
+
 def test_clusters_are_named_by_number_or_by_name(built):
     from pipelines.fitting import read_clusters
 
@@ -102,6 +112,8 @@ def test_clusters_are_named_by_number_or_by_name(built):
         ("search.objectives={quux=1}", "a cluster is written cluster/003"),
         ("search.objectives={stars=0}", r"search\.objectives\.stars = 0: a weight is above 0"),
         ("search.objectives={stars=-1}", "a weight is above 0"),
+        ("search.rounds=[8, 0]", r"search\.rounds.*greater than 0"),
+        ("search.candidates=3", r"search\.candidates = 3: fewer than the \d+ trials of search\.rounds"),
         ("search.metric='bits'", "Input should be 'nats' or 'bits_per_byte'"),
     ],
 )

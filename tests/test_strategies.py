@@ -253,6 +253,20 @@ def test_draws_about_a_mixture_go_from_near_to_far():
     assert np.allclose(draws.sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("name", ["auto", "bayes"])
+@pytest.mark.parametrize(("counts", "epochs"), [((1000, 900), 1.5), ((1000, 2000, 500), 2.0)])
+def test_every_trial_is_another_mixture_where_caps_leave_little_room(name, counts, epochs):
+    """The best lies in a corner of the caps, where nearly all draws about it end."""
+    space = Space.of(counts, budget_tokens=sum(counts), max_epochs=epochs)
+    goal = np.eye(len(counts))[0]
+    given = {"space": space, "start": start(space, 16, seed=1), "pool": pool(space, 500, concentration=1.0, seed=1)}
+    made = strategy(name, Problem(**given, target=Target.of_counts(goal)))
+    rows = made.propose(History.empty(len(counts)), 8)
+    for _ in range(2):
+        rows = np.concatenate([rows, made.propose(history_of(rows, lambda w: ((w - goal) ** 2).sum(axis=1)), 4)])
+    assert len({row.tobytes() for row in np.round(rows, 9)}) == len(rows)
+
+
 # ---------------------------------------------------------------------------------------------------------
 # Variants and reuse
 

@@ -1,5 +1,6 @@
 """Inputs that cannot be used: what is told, and what they cost."""
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -80,6 +81,24 @@ def test_a_target_that_cannot_be_split_is_named(fresh: Callable[..., Corpus], tm
         corpus = made_corpus.changed(corpus, f"targets=[{{name='few', path='{path}'}}]")
         with pytest.raises(InputError, match=told):
             targets.run_targets(corpus)
+
+
+def test_a_targets_file_is_read_to_its_end_or_named(fresh: Callable[..., Corpus], tmp_path: Path) -> None:
+    good = b"".join(b'{"text": "number %d"}\n' % number for number in range(20))
+    for data, told in (
+        (b'{"text": "caf\xe9"}\n' + good, "cannot be read to its end.*utf-8"),
+        (gzip.compress(good)[:-9], "cannot be read to its end.*ended before"),
+        (good + b'{"text": ' + b"[" * 100_000 + b"\n", r"\.jsonl.*:21: a target's line is JSON"),
+        (b"\xef\xbb\xbf" + good.replace(b"\n", b"\r\n\r\n"), ""),
+    ):
+        path = tmp_path / (f"{len(data)}.jsonl" + (".gz" if data[:1] == b"\x1f" else ""))
+        path.write_bytes(data)
+        corpus = made_corpus.changed(fresh(), f"targets=[{{name='few', path='{path}'}}]")
+        if told:
+            with pytest.raises(InputError, match=told):
+                targets.run_targets(corpus)
+        else:
+            assert targets.run_targets(corpus).counts["kept"] == 20
 
 
 def test_a_target_is_split_by_its_texts_whatever_their_ids(fresh: Callable[..., Corpus], tmp_path: Path) -> None:

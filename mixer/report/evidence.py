@@ -5,6 +5,7 @@ from typing import Any
 
 from mixer.report import series, svg
 from mixer.report.markup import figure, loss, number, section, share, signed, table, text
+from mixer.stages import metric_of
 
 LEADERS = 10
 SHOWN_RULES = 4
@@ -35,7 +36,7 @@ def comparison(told: Told) -> str:
         rows.append(("strong" if name == "found" else "", cells))
     noise = judged["noise"]["std"]
     varies = f" One run varies by {noise:.4f} {told['unit']} from seed to seed." if noise is not None else ""
-    drawn = svg.dots(finite, across=f"loss on the final split, {told['unit']}", strong="found")
+    drawn = svg.dots(finite, across=f"loss on the final split, {metric_of(told)}", strong="found")
     head = [("mixture", ""), ("mean", "n"), ("spread", "n"), ("found is better by", "n"), ("interval", "n"), ("", "w")]
     return section(
         "Final comparison",
@@ -82,7 +83,7 @@ def predictor(told: Told) -> str:
     figures = []
     if pairs:
         groups = {f"round {number}": points for number, points in pairs.items()}
-        drawn = svg.scatter(groups, across=f"predicted before training, {told['unit']}", up="measured")
+        drawn = svg.scatter(groups, across=f"predicted before training, {metric_of(told)}", up="measured")
         figures.append(
             figure(
                 "Predicted and measured", "every proposed mixture; later rounds are darker; on the line, equal", drawn

@@ -12,6 +12,7 @@ from mixer.report import cost, evidence, mixture, origin
 from mixer.report.headline import headline
 from mixer.report.markup import flops, number, seconds, text
 from mixer.report.style import CSS
+from mixer.stages import metric_of
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -42,7 +43,7 @@ def html(told: Mapping[str, Any]) -> str:
         f"<style>{CSS}</style></head><body><main>"
         f"{_head(told, said)}"
         + "".join(section(told) for section in sections)
-        + f"<footer>Written by sirdar {text(told['made']['versions']['sirdar'])}. Losses are in {text(told['unit'])};"
+        + f"<footer>Written by sirdar {text(told['made']['versions']['sirdar'])}. Losses: {text(metric_of(told))};"
         " lower is better.</footer></main></body></html>\n"
     )
 

@@ -58,13 +58,25 @@ class Bayes:
         return FittedKriging(history.weights, history.losses)
 
     def _candidates(self, history: History, fitted: FittedKriging, n: int) -> Floats:
-        """The pool, without what was tried where n are wanted, and draws about the pool's best."""
-        rows = untried(self.pool, history, n) if n else self.pool
+        """The pool and, unless it is a list, draws about its best; where n are wanted, without what was tried.
+
+        Under tight caps most draws end in one corner, and a mixture that comes twice is a trial less: each is there
+        once.
+        """
         if self.listed:
-            return rows
+            return untried(self.pool, history, n) if n else self.pool
         best = self.pool[np.argmin(fitted.mean(self.pool))]
         random = np.random.default_rng([self.seed, 3, history.num_rounds])
-        return np.concatenate([rows, around(best, self.limits, AROUND, random)])
+        rows = np.concatenate([self.pool, around(best, self.limits, AROUND, random)])
+        return untried(distinct(rows), history, n) if n else rows
+
+
+def distinct(rows: Floats) -> Floats:
+    """Each row once, where it first comes; they differ to nine digits, as `among` compares them."""
+    places: dict[bytes, int] = {}
+    for place, row in enumerate(np.round(rows, 9) + 0.0):
+        places.setdefault(row.tobytes(), place)
+    return rows[list(places.values())]
 
 
 def bayes(problem: Problem) -> Bayes:

@@ -72,7 +72,7 @@ def read_items(one: EvalSet) -> list[Item]:
 
 def _item(line: bytes, one: EvalSet, place: str) -> Item:
     try:
-        record = json.loads(line.decode())
+        record = json.loads(line.decode("utf-8-sig"))
         identity = record.get("id")
         return Item(
             one.name, place.rpartition(":")[2] if identity is None else str(identity), item_text(record, one.fields)

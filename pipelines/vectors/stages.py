@@ -125,7 +125,8 @@ class _BySource:
         number = numbers.get(domain_of(self.documents.sidecar(part)["file"]), -1)
         table = ids.append_column("cluster", pa.array(np.full(len(ids), number, np.int32)))
         table = table.append_column("distance", pa.array(np.zeros(len(ids), np.float32)))
-        self.output.commit(part, table, counts={"read": len(ids), "kept": len(ids) if number >= 0 else 0})
+        left_out = {"dropped": {"domain_of_no_fit_crawl": len(ids)}} if number < 0 else {}
+        self.output.commit(part, table, counts={"read": len(ids), "kept": len(ids) if number >= 0 else 0, **left_out})
         return len(ids), 0
 
 
