@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 
 from pipelines.digest import content_digest, digest_of, file_digest, rolled_up
 from pipelines.errors import LeaseError, StoreError
+from pipelines.records import ID
 
 TORN = ".tmp"  # what a killed process leaves of a file begun
 LEASE_SECONDS = 300  # on an object store, which has no locks, a lease not renewed for this long is abandoned
@@ -221,7 +222,7 @@ class Stage:
         tables = {"": table, **(beside or {})}
         for suffix, rows in tables.items():
             with self.workspace.writing(*self.steps, f"{part}{_dotted(suffix)}.parquet") as file:
-                pq.write_table(rows, file, compression="zstd", row_group_size=8192)
+                pq.write_table(rows, file, compression="zstd", row_group_size=8192, use_dictionary=_repeating(rows))
         sidecar = {
             "part": part,
             "rows": table.num_rows,
@@ -320,6 +321,14 @@ def aligned(*tables: pa.Table) -> None:
     for other in tables[1:]:
         if not tables[0]["id"].equals(other["id"]):
             raise StoreError("parts of two stages do not carry the same ids; delete the newer stage's folder")
+
+
+def _repeating(table: pa.Table) -> bool | list[str]:
+    """The columns worth a dictionary: in those of ids, hashes and texts nearly every value is new."""
+    if any(pa.types.is_nested(field.type) for field in table.schema):
+        return True
+    unlike = (ID, pa.uint64())
+    return [field.name for field in table.schema if field.type not in unlike and field.name != "text"]
 
 
 def _dotted(suffix: str) -> str:

@@ -9,6 +9,8 @@ which is itself a hash: so each is a bijection that puts any shingle first with 
 integer arithmetic, which the compiler vectorises and which is the same on every machine.
 """
 
+from itertools import pairwise
+
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,7 @@ from pipelines.text.normalised import CODE_POINTS, mixed
 from pipelines.text.vocabulary import utf8
 
 VERSION = 2
+JOINED_BYTES = 1 << 20  # of texts at once
 
 
 def content_hash(text: str) -> bytes:
@@ -32,9 +35,16 @@ def content_hash(text: str) -> bytes:
 def content_hashes(texts: pa.Array | pa.ChunkedArray) -> list[bytes]:
     """`content_hash` of each text."""
     data, bounds = utf8(texts)
-    joined = np.empty(int(np.diff(bounds).max(initial=0)) + 1, np.uint8)
-    ends = zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
-    return [xxhash.xxh3_128_digest(joined.data[: _joined(data, begin, end, joined)]) for begin, end in ends]
+    hashes: list[bytes] = []
+    while len(hashes) < len(bounds) - 1:
+        first = len(hashes)
+        # as many as lie in JOINED_BYTES, and one at least
+        stop = max(first + 1, int(np.searchsorted(bounds, bounds[first] + JOINED_BYTES, "right")) - 1)
+        joined = np.empty(bounds[stop] - bounds[first] + 1, np.uint8)
+        ends = np.empty(stop - first, np.int64)
+        _join(data, bounds[first : stop + 1], joined, ends)
+        hashes += [xxhash.xxh3_128_digest(joined.data[begin:end]) for begin, end in pairwise([0, *ends.tolist()])]
+    return hashes
 
 
 def signatures(texts: pa.Array | pa.ChunkedArray, scheme: Scheme) -> pa.Table:
@@ -74,25 +84,28 @@ def _functions(scheme: Scheme) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.u
 
 
 @numba.njit(cache=True)
-def _joined(data, begin, end, joined):  # type: ignore[no-untyped-def]
-    """Write the text with each run of white space as one space and none at its ends; return its bytes."""
+def _join(data, bounds, joined, ends):  # type: ignore[no-untyped-def]
+    """Write each text with every run of white space as one space and none at its ends, and where each ends."""
     one, count = np.uint64(1), np.uint64(0)
-    place, end = np.uint64(begin), np.uint64(end)
-    within = False
-    while place < end:
-        kind = SPACES[data[place]]
-        width = kind if kind <= 1 else space_width(data, np.int64(place), np.int64(end))
-        if width:
-            joined[count] = 0x20
-            count += np.uint64(within)
-            place += np.uint64(width)
-            within = False
-        else:
-            joined[count] = data[place]
-            count += one
-            place += one
-            within = True
-    return np.int64(count) - (count > 0 and not within)
+    for text in range(len(ends)):
+        first = count
+        place, end = np.uint64(bounds[text]), np.uint64(bounds[text + 1])
+        within = False
+        while place < end:
+            kind = SPACES[data[place]]
+            width = kind if kind <= 1 else space_width(data, np.int64(place), np.int64(end))
+            if width:
+                joined[count] = 0x20
+                count += np.uint64(within)
+                place += np.uint64(width)
+                within = False
+            else:
+                joined[count] = data[place]
+                count += one
+                place += one
+                within = True
+        count -= np.uint64(count > first and not within)
+        ends[text] = count
 
 
 @numba.njit(cache=True)

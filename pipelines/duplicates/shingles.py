@@ -17,6 +17,7 @@ from pipelines.text.normalised import CODE_POINTS, characters, mixed, word_hashe
 from pipelines.text.vocabulary import utf8
 
 WORDS, EXACT_WORDS, CHARACTERS = range(3)  # what the compiled functions know units by
+SET_BYTES = 1 << 20  # of texts at once
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -41,23 +42,40 @@ def scratch(bounds: I64) -> tuple[U64, U64, U64]:
 def _sets(texts: pa.Array | pa.ChunkedArray, n: int, unit: int) -> tuple[U64, I64]:
     data, bounds = utf8(texts)
     units, found, table = scratch(bounds)
+    sizes = np.zeros(len(bounds), np.int64)  # by the bound that ends the text
     sets: list[U64] = [np.empty(0, np.uint64)]
-    while len(sets) < len(bounds):
-        text = len(sets) - 1
-        count = text_shingles(
-            data, bounds[text], bounds[text + 1], CODE_POINTS.standing, CODE_POINTS.items, unit, n, units, found, table
-        )
-        if count < 0:
-            CODE_POINTS.learn(data, int(bounds[text]), int(bounds[text + 1]))
-        else:
-            sets.append(np.sort(found[:count]))
-    return np.concatenate(sets), np.cumsum([len(one) for one in sets], dtype=np.int64)
+    done = 0
+    while done < len(bounds) - 1:
+        first = done
+        stop = max(done + 1, int(np.searchsorted(bounds, bounds[done] + SET_BYTES, "right")) - 1)
+        values = np.empty(bounds[stop] - bounds[first] + stop - first, np.uint64)
+        standing, items = CODE_POINTS.standing, CODE_POINTS.items
+        done = _fill(data, bounds[: stop + 1], done, standing, items, unit, n, units, found, table, values, sizes)
+        sets.append(values[: sizes[first + 1 : done + 1].sum()].copy())
+        if done < stop:
+            CODE_POINTS.learn(data, int(bounds[done]), int(bounds[done + 1]))
+    return np.concatenate(sets), np.cumsum(sizes)
 
 
 # ---------------------------------------------------------------------------------------------------------
 # Compiled
 
 _BASE = np.uint64(0xD1342543DE82EF95)
+
+
+@numba.njit(cache=True)
+def _fill(data, bounds, text, standing, items, unit, n, units, found, table, values, sizes):  # type: ignore[no-untyped-def]
+    """Write the sorted sets of texts from `text` on; the first not done, which `standing` has to learn from."""
+    written = 0
+    while text < len(bounds) - 1:
+        count = text_shingles(data, bounds[text], bounds[text + 1], standing, items, unit, n, units, found, table)
+        if count < 0:
+            break
+        values[written : written + count] = np.sort(found[:count])
+        written += count
+        text += 1
+        sizes[text] = count
+    return text
 
 
 @numba.njit(cache=True)
