@@ -156,9 +156,11 @@ def _own_replacements(body: bytes, name: str) -> int:
 
 def _utf16_without_mark(body: bytes) -> str | None:
     """utf-16-le or -be by where the NUL bytes are, None without any; raises DropRecord."""
+    if body.find(0, 0, 1024) < 0:
+        return None
     head = body[:1024]
     num_zeros = head.count(0)
-    if not num_zeros or num_zeros * 4 < len(head):
+    if num_zeros * 4 < len(head):
         return None
     odd = head[1::2].count(0)
     if len(head) >= 4 and max(odd, num_zeros - odd) > 20 * min(odd, num_zeros - odd):

@@ -6,6 +6,8 @@ resiliparse: 1,000 nested elements take 0.01 s, 10,000 a second, 100,000 over a 
 import numba
 import numpy as np
 
+from pipelines.reading.charset import Decoded
+
 MAX_DEPTH = 10_000
 
 # Elements that are empty or close by themselves cannot get deep.
@@ -30,14 +32,16 @@ def _by_remainder(names: list[bytes]) -> np.ndarray:
 _FLAT_NAMES = _by_remainder(_FLAT)
 
 
-def too_deep(html: str, num_bytes: int, num_tags: int) -> bool:
+def too_deep(body: bytes, decoded: Decoded, num_tags: int) -> bool:
     """Whether the page nests deeper than MAX_DEPTH, unclosed elements counted.
 
-    `num_bytes` and `num_tags`, the bytes `<`, are of the page as it is stored: a bound that spares nearly all pages.
+    `num_tags`, the bytes `<`, are of the page as it is stored: a bound that spares nearly all pages.
     """
-    if num_bytes <= 3 * MAX_DEPTH or num_tags <= MAX_DEPTH:
+    if len(body) <= 3 * MAX_DEPTH or num_tags <= MAX_DEPTH:
         return False  # a byte like `<` may be more than that in some charsets, never less
-    return bool(depth(html.encode("utf-8", "replace")) > MAX_DEPTH)
+    # What is no UTF-8 in it is as little a letter as what would replace it.
+    utf8 = body if decoded.charset == "utf-8" else decoded.text.encode("utf-8", "replace")
+    return bool(depth(utf8) > MAX_DEPTH)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -235,8 +235,10 @@ class _Part:
 
     def _keep(self, identity: bytes, framed: Framed, page: Page) -> None:
         said = page.said
-        told = (framed.url, framed.date, framed.source, framed.licence or page.licence, said.policy)
-        url, date, source, licence, policy = map(on_one_line, told)
+        told = [framed.url, framed.date, framed.source, framed.licence or page.licence, said.policy]
+        if on_one_line(joined := "".join(told)) is not joined:
+            told = [on_one_line(value) for value in told]
+        url, date, source, licence, policy = told
         row = (
             identity,
             url,

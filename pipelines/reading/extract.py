@@ -66,7 +66,7 @@ def page_text(
         _must_be_text(decoded.text)
     licence = ""
     if content_type != "text/plain" and (content_type or _HTML.search(decoded.text, 0, HEAD_CHARS)):
-        if too_deep(decoded.text, len(body), found.num_tags):
+        if too_deep(body, decoded, found.num_tags):
             raise DropRecord("too_deep")
         text = _html_text(decoded.text, main_content, extractor)
         if text:

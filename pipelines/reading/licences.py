@@ -39,6 +39,8 @@ _LINK = re.compile(r"<([^>]*)>([^<]*)")
 _RELATION = re.compile(r"""\brel\s*=\s*["']?[^"'>;]*\blicense\b""", re.IGNORECASE)
 _IN_RELATION = re.compile(rb"""\brel\s*=\s*["']?[^"'<>]*$""")
 _IN_METADATA = re.compile(rb"""\b(?:name|property|itemprop)\s*=\s*["']?[a-z:.]*$""")
+_NAME_BYTES = b"abcdefghijklmnopqrstuvwxyz:."
+_BLANKS_AND_QUOTES = b" \t\n\r\x0b\x0c\"'"
 _NAMED = re.compile(
     rb"creative ?commons(?:\.org/(?:licenses|publicdomain)/)?|cc[ -]by\b|cc0\b|(?:gnu )?free documentation licen|gfdl"
     rb"|open (?:government|publication) licen|gnu general public licen|apache licen|mit licen"
@@ -86,10 +88,10 @@ def of_page(page: Markup) -> str:
     read_json, read_to = False, 0
     for at in page.places(b"licen"):
         before = page.lower[max(0, at - 200) : at]
-        if _IN_RELATION.search(before):
+        if b"rel" in before and _IN_RELATION.search(before):
             if address := _related(page, at):
                 return address
-        elif _IN_METADATA.search(before) or b"rights" in before:
+        elif b"rights" in before or (_ends_in_attribute(before) and _IN_METADATA.search(before)):
             described = described or _described(page, at)
         elif before.endswith(b'"') and not read_json and page.lower.startswith(b'license"', at):
             described, read_json = described or next(_in_json(page), ""), True
@@ -109,6 +111,11 @@ def of_page(page: Markup) -> str:
 
 # ---------------------------------------------------------------------------------------------------------
 # Places
+
+
+def _ends_in_attribute(before: bytes) -> bool:
+    """Whether a name and what may come between it and its attribute's `=` end the bytes: sooner told than searched."""
+    return before.removesuffix(b"\n").rstrip(_NAME_BYTES).rstrip(_BLANKS_AND_QUOTES).endswith(b"=")
 
 
 def _related(page: Markup, at: int) -> str:

@@ -11,20 +11,18 @@ MAX_CHUNK_BYTES = 2**31 - 1
 
 
 class Documents:
-    """Tables, and since the last of them rows without their text, whose UTF-8 stands in one piece beside them."""
+    """Tables, and since the last of them rows, with their texts' UTF-8 beside them."""
 
     def __init__(self) -> None:
         self.num_bytes = 0  # of all texts
         self._tables: list[pa.Table] = []
         self._rows: list[tuple[Any, ...]] = []
-        self._texts = bytearray()
-        self._ends = [0]
+        self._texts: list[bytes] = []
 
     def add(self, row: tuple[Any, ...], text: bytes) -> None:
         """One more, its values in the order of DOCUMENTS."""
         self._rows.append(row)
-        self._texts += text
-        self._ends.append(len(self._texts))
+        self._texts.append(text)
         self.num_bytes += len(text)
 
     def add_table(self, table: pa.Table, num_bytes: int) -> None:
@@ -43,8 +41,8 @@ class Documents:
 
     def _flush(self) -> None:
         if self._rows:
-            self._tables.append(table_of(self._rows, DOCUMENTS, text=_column(self._texts, self._ends)))
-            self._rows, self._texts, self._ends = [], bytearray(), [0]
+            self._tables.append(table_of(self._rows, DOCUMENTS, text=_column(self._texts)))
+            self._rows, self._texts = [], []
 
 
 def table_of(rows: list[tuple[Any, ...]], schema: pa.Schema, **last: pa.ChunkedArray) -> pa.Table:
@@ -54,11 +52,11 @@ def table_of(rows: list[tuple[Any, ...]], schema: pa.Schema, **last: pa.ChunkedA
     return pa.table({**arrays, **last}, schema=schema)
 
 
-def _column(texts: bytearray, ends: list[int]) -> pa.ChunkedArray:
-    """Strings that lie one after the other; in chunks where they are too long for 32-bit offsets."""
-    offsets, data = np.array(ends, np.int64), pa.py_buffer(texts)
+def _column(texts: list[bytes]) -> pa.ChunkedArray:
+    """The texts; in chunks where they are too long for 32-bit offsets."""
+    offsets, data = np.cumsum([0, *map(len, texts)], dtype=np.int64), pa.py_buffer(b"".join(texts))
     chunks, start = [], 0
-    while start < len(ends) - 1:
+    while start < len(texts):
         stop = int(np.searchsorted(offsets, offsets[start] + MAX_CHUNK_BYTES, "right")) - 1
         within = pa.py_buffer((offsets[start : stop + 1] - offsets[start]).astype(np.int32))
         chunks.append(pa.Array.from_buffers(pa.string(), stop - start, [None, within, data.slice(int(offsets[start]))]))
