@@ -15,7 +15,8 @@ def trials(corpus: Corpus, number: int) -> list[dict[str, Any]]:
     """A round's candidates with what was predicted before it and measured in it, best first; null: it failed."""
     rows = [row for row in rounds(corpus, number) if row["round"] == number]
     shown = [{name: value for name, value in row.items() if name not in ("name", "round")} for row in rows]
-    return sorted(shown, key=lambda row: (row["loss"] is None, row["loss"], row["index"]))
+    # Those of fewer tokens come last: their losses are not to be compared.
+    return sorted(shown, key=lambda row: (row["loss"] is None, -row.get("fidelity", 1), row["loss"], row["index"]))
 
 
 def rounds(corpus: Corpus, last: int) -> list[dict[str, Any]]:
@@ -27,6 +28,7 @@ def rounds(corpus: Corpus, last: int) -> list[dict[str, Any]]:
     with reading(mixing.search(corpus)) as folder:
         search = search_of(corpus, folder)
         found = [(number, outcomes) for number in range(1, last + 1) for outcomes in [search.outcomes(number)]]
+    several = bool(search.settings.fidelities)
     return [
         {
             "name": one.trial.name,
@@ -37,6 +39,7 @@ def rounds(corpus: Corpus, last: int) -> list[dict[str, Any]]:
             "spread": _number(one.spread),
             "seconds": sum(result.seconds for result in one.results),
             "error": one.error,
+            **({"fidelity": one.fidelity} if several else {}),
             "weights": list(one.trial.schedule.weights),
         }
         for number, outcomes in found

@@ -15,7 +15,7 @@ Draw = Callable[[Any, Corpus, Report], str | None]  # on axes; returns the title
 
 
 def _losses(axes: Any, corpus: Corpus, report: Report) -> str | None:
-    found = evidence.trials(corpus, evidence.round_of(report.stage))
+    found = series.whole(evidence.trials(corpus, evidence.round_of(report.stage)))
     losses = [trial["loss"] for trial in found if trial["loss"] is not None]
     axes.plot(range(1, len(losses) + 1), losses, marker=".", linewidth=0.8)
     axes.set_xlabel("trial, best first", fontsize=8)

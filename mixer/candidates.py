@@ -8,7 +8,7 @@ a cap to the other buckets: rejection would never reach a cap, and a narrow targ
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,6 +38,7 @@ SCHEMA = pa.schema(
         pa.field("spread", pa.float64()),
     ]
 )
+FIDELITY = pa.field("fidelity", pa.float64(), nullable=False)  # only where a trial is cheaper than another
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,17 +82,32 @@ class Space:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """The mixtures of one round, with names and what was predicted of each (NaN: nothing)."""
+    """The mixtures of one round, with names and what was predicted of each (NaN: nothing).
+
+    `fidelities`: the share of a trial's tokens that each is trained on; all 1 where not given.
+    """
 
     weights: Floats
     names: tuple[str, ...]
     predicted: Floats
     spread: Floats
+    fidelities: Floats = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if not len(self.fidelities):
+            object.__setattr__(self, "fidelities", np.ones(len(self.weights)))
 
     @classmethod
-    def unpredicted(cls, weights: Floats, names: Sequence[str] = ()) -> Self:
+    def unpredicted(cls, weights: Floats, names: Sequence[str] = (), fidelities: Floats | None = None) -> Self:
         nothing = np.full(len(weights), np.nan)
-        return cls(weights, tuple(names) or ("",) * len(weights), nothing, nothing)
+        shares = np.ones(len(weights)) if fidelities is None else fidelities
+        return cls(weights, tuple(names) or ("",) * len(weights), nothing, nothing, shares)
+
+    @property
+    def whole(self) -> NDArray[np.bool_]:
+        """(rows,) whether each is trained on all tokens."""
+        found: NDArray[np.bool_] = self.fidelities == 1
+        return found
 
 
 def start(space: Space, n: int, *, seed: int) -> Floats:
@@ -155,16 +171,17 @@ def capped(weights: ArrayLike, limits: Floats) -> Floats:
 
 def write(path: Path, candidates: Candidates, about: dict[str, Any]) -> None:
     """Write a round's candidates as Parquet, whole or not at all; `about` goes into its metadata."""
-    table = pa.table(
-        {
-            "index": np.arange(len(candidates.weights), dtype=np.int32),
-            "name": list(candidates.names),
-            "weights": list(candidates.weights),
-            "predicted": pa.array(candidates.predicted, from_pandas=True),
-            "spread": pa.array(candidates.spread, from_pandas=True),
-        },
-        schema=SCHEMA.with_metadata({"sirdar": json.dumps(about, sort_keys=True)}),
-    )
+    columns = {
+        "index": np.arange(len(candidates.weights), dtype=np.int32),
+        "name": list(candidates.names),
+        "weights": list(candidates.weights),
+        "predicted": pa.array(candidates.predicted, from_pandas=True),
+        "spread": pa.array(candidates.spread, from_pandas=True),
+    }
+    schema = SCHEMA
+    if not candidates.whole.all():
+        columns["fidelity"], schema = candidates.fidelities, SCHEMA.append(FIDELITY)
+    table = pa.table(columns, schema=schema.with_metadata({"sirdar": json.dumps(about, sort_keys=True)}))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     write_whole(path, sink.getvalue().to_pybytes())
@@ -187,6 +204,7 @@ def read(path: Path, about: dict[str, Any]) -> Candidates:
         names=tuple(table["name"].to_pylist()),
         predicted=table["predicted"].to_numpy(),
         spread=table["spread"].to_numpy(),
+        fidelities=table["fidelity"].to_numpy() if "fidelity" in table.column_names else np.ones(len(table)),
     )
 
 

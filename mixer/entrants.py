@@ -16,7 +16,8 @@ def entered(corpus: Corpus, name: str) -> Corpus:
     settings = corpus.settings
     if name == settings.search.strategy:
         return corpus
-    changes = [f"strategy={name}", "predictor=''", "early=natural", f"name={name}"]
+    # Predictors, phases' beginnings and cheap trials are of the strategy that they were set for.
+    changes = [f"strategy={name}", "predictor=''", "early=natural", "fidelities=[]", f"name={name}"]
     search = configuration.changed(settings.search, changes)
     return Corpus(corpus.workspace, settings.model_copy(update={"search": search}), corpus.progress)
 

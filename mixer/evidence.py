@@ -14,7 +14,7 @@ import numpy as np
 from mixer import phases
 from mixer.candidates import Floats
 from mixer.prediction import Fitted
-from mixer.predictors.validation import Rows, cross_validated, rank_correlation
+from mixer.predictors.validation import REPEATS, Rows, cross_validated, rank_correlation
 from mixer.runs import Objective, measured
 from mixer.strategy import History
 from mixer.trial import Result, Schedule, Trial
@@ -33,6 +33,7 @@ class Outcome:
     predicted: float
     spread: float
     values: Mapping[str, float]  # of each of its losses, in the objective's metrics, the mean over seeds
+    fidelity: float = 1.0  # the share of the tokens that it was trained on; what is predicted is for all of them
 
     @property
     def loss(self) -> float:
@@ -44,7 +45,14 @@ class Outcome:
         return next((result.error for result in self.results if result.error), "")
 
 
-def outcome(trial: Trial, results: Sequence[Result], objective: Objective, predicted: float, spread: float) -> Outcome:
+def outcome(
+    trial: Trial,
+    results: Sequence[Result],
+    objective: Objective,
+    predicted: float,
+    spread: float,
+    fidelity: float = 1.0,
+) -> Outcome:
     """A finished trial, of one or more seeds, as the objective reads it."""
     names = [name for name in results[0].losses if all(name in result.losses for result in results)]
     values = {
@@ -52,7 +60,7 @@ def outcome(trial: Trial, results: Sequence[Result], objective: Objective, predi
         for name in names
     }
     by_seed = tuple(measured(result, objective) for result in results)
-    return Outcome(trial, tuple(results), by_seed, predicted, spread, values)
+    return Outcome(trial, tuple(results), by_seed, predicted, spread, values, fidelity)
 
 
 def history(outcomes: Sequence[Outcome], num_buckets: int, num_phases: int = 1) -> History:
@@ -71,6 +79,7 @@ def history(outcomes: Sequence[Outcome], num_buckets: int, num_phases: int = 1) 
         losses=np.array([outcome.loss for outcome in kept]),
         rounds=np.array([outcome.trial.round for outcome in kept]),
         tasks={name: np.array([outcome.values[name] for outcome in kept]) for name in sorted(names)},
+        fidelities=np.array([outcome.fidelity for outcome in kept]),
     )
 
 
@@ -86,10 +95,11 @@ def of_fit(
 ) -> dict[str, Any]:
     """What is believed after round `number`, whose candidates' outcomes are given; `shares` of phases, if any."""
     schedule = phases.schedule(recommended, shares, outcomes[0].trial.schedule.tokens)
+    whole, cheap = (np.flatnonzero((history.fidelities == 1) == wanted) for wanted in (True, False))
     found: dict[str, Any] = {
         "round": number,
         "num_runs": len(history),
-        "best_measured": float(history.losses.min()),
+        "best_measured": float(history.losses[whole].min()) if len(whole) else None,
         "recommended": list(schedule.weights),
         **phases.told(schedule),
         "mean_weights": np.mean([outcome.trial.schedule.weights for outcome in outcomes], axis=0).tolist(),
@@ -100,11 +110,13 @@ def of_fit(
     predicted, spread = fitted.predict(recommended[np.newaxis])
 
     def refitted(rows: Rows) -> Fitted:
-        again = refit(rows)
+        again = refit(np.concatenate([whole[rows], cheap]))  # cheap trials are there to tell of whole ones
         assert again is not None  # since a strategy predicts always or never
         return again
 
-    tested = cross_validated(refitted, history.weights, history.losses)
+    # Cheap trials are many, and fits to them are slow.
+    repeats = 1 if len(cheap) else REPEATS
+    tested = cross_validated(refitted, history.weights[whole], history.losses[whole], repeats=repeats)
     return found | {
         "predictor": fitted.note,
         "predicted": finite(float(predicted[0])),
@@ -131,7 +143,8 @@ def of_search(
     `unit`: of the losses."""
     everything = [outcome for outcomes in parts.values() for outcome in outcomes]
     ranked = sorted(
-        (outcome for outcome in everything if math.isfinite(outcome.loss)), key=lambda outcome: outcome.loss
+        (outcome for outcome in everything if math.isfinite(outcome.loss) and outcome.fidelity == 1),
+        key=lambda outcome: outcome.loss,
     )
     rules = {outcome.trial.name: outcome.loss for outcome in parts.get("rules", ())}
     seeds = max((len(outcome.by_seed) for outcome in everything), default=1)
@@ -176,13 +189,15 @@ def _told(outcome: Outcome) -> dict[str, Any]:
         "predicted": finite(outcome.predicted),
         "spread": finite(outcome.spread),
         "error": outcome.error,
+        **({"fidelity": outcome.fidelity} if outcome.fidelity != 1 else {}),
         **({"by_seed": [finite(loss) for loss in outcome.by_seed]} if len(outcome.by_seed) > 1 else {}),
     }
 
 
 def _of_proposals(outcomes: Sequence[Outcome]) -> float | None:
     """Of what was predicted before a round and measured in it: harder than cross-validation, since all are good."""
-    pairs = [(x.predicted, x.loss) for x in outcomes if math.isfinite(x.predicted) and math.isfinite(x.loss)]
+    whole = [outcome for outcome in outcomes if outcome.fidelity == 1]
+    pairs = [(x.predicted, x.loss) for x in whole if math.isfinite(x.predicted) and math.isfinite(x.loss)]
     if len(pairs) < 3:
         return None
     predicted, losses = np.array(pairs).T

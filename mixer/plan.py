@@ -19,6 +19,7 @@ from mixer.search import MixtureSearch
 from mixer.searches import search_of
 from mixer.size import flops_per_token, num_parameters
 from mixer.strategies.choice import RULES
+from mixer.strategies.fidelity import design
 from mixer.trial import Loss, Result, Schedule, Trial
 from pipelines.corpus import Corpus
 from pipelines.errors import StoreError
@@ -67,13 +68,28 @@ class Work:
 
 
 def works(settings: Search, proxy: Proxy, rounds: Sequence[int], num_rules: int, num_random: int) -> tuple[Work, ...]:
-    """Every training that a search and its comparison ask for, by mixtures; some may turn out to be the same."""
+    """Every training that a search and its comparison ask for, by mixtures; some may turn out to be the same.
+
+    Of cheap trials and dear ones every round is counted as the first is split: what the later ones buy follows from
+    what is measured, and costs as much at most.
+    """
     of_proxy, of_final = (
         _whole(tokens, proxy) for tokens in (settings.tokens, settings.final_tokens or settings.tokens)
     )
     compared = settings.final_seeds * (1 + len(settings.final_mixtures))
+    most = sum(settings.rounds)
+    split = [{1.0: num} for num in rounds]
+    if settings.fidelities:
+        split = [design(num, settings.fidelities, most) for num in settings.rounds]
     return (
-        Work("search", tuple(num * settings.seeds for num in rounds), of_proxy),
+        *(
+            Work(
+                "search",
+                tuple(counts[share] * settings.seeds for counts in split),
+                _whole(round(share * settings.tokens), proxy),
+            )
+            for share in split[0]
+        ),
         Work("baselines", (num_rules * settings.seeds, num_random * settings.seeds), of_proxy),
         Work("comparison", (compared,), of_final),
     )
@@ -91,16 +107,7 @@ def planned(corpus: Corpus, speed: Speed | None) -> dict[str, Any]:
     own = bool(search.settings.trainer)  # whose model is not ours to count
     flops = 0 if own else flops_per_token(search.proxy, pool.vocabulary)
     size = 0 if own else num_parameters(search.proxy, pool.vocabulary)
-    kinds = {
-        work.kind: {
-            "num": work.num,
-            "tokens_each": work.tokens,
-            "tokens": work.num * work.tokens,
-            "flops": work.num * work.tokens * flops,
-            "seconds": speed and work.seconds(speed) + (0 if work.kind == "baselines" else speed.start_seconds),
-        }
-        for work in asked
-    }
+    kinds = {kind: _of_kind([work for work in asked if work.kind == kind], flops, speed) for kind in KINDS}
     long = [work for work in asked if not speed or speed.training(work.tokens) > CHECKPOINT_SECONDS]
     return {
         "kinds": kinds,
@@ -110,6 +117,19 @@ def planned(corpus: Corpus, speed: Speed | None) -> dict[str, Any]:
         "disk_bytes": _disk_bytes(corpus, search, asked),
         "checkpoint_bytes": size * CHECKPOINT_BYTES * (speed.workers if speed else 1) if long else 0,
         "speed": speed and asdict(speed),
+    }
+
+
+def _of_kind(works: Sequence[Work], flops: int, speed: Speed | None) -> dict[str, Any]:
+    """All trainings of one kind; `tokens_each`: of the dearest."""
+    tokens = sum(work.num * work.tokens for work in works)
+    started = 0.0 if speed is None or works[0].kind == "baselines" else speed.start_seconds
+    return {
+        "num": sum(work.num for work in works),
+        "tokens_each": max(work.tokens for work in works),
+        "tokens": tokens,
+        "flops": tokens * flops,
+        "seconds": speed and sum(work.seconds(speed) for work in works) + started,
     }
 
 

@@ -42,6 +42,7 @@ def problem_of(
         tasks=tuple(tasks),
         weights=tuple(weights),
         predictor=own,
+        fidelities=settings.fidelities or (1.0,),
     )
 
 

@@ -91,7 +91,10 @@ def _found(path: Path) -> Found:
     entries = [entry for entry in journal.read(path / JOURNAL) if 1 <= entry.trial.round <= max(rounds, 1)]
     last = (path / JOURNAL).stat().st_mtime if entries else 0.0
     asked = sum(about.get("rounds", ())) * about.get("seeds", 1)
-    return Found(path.parent.name, path.name, len(entries), asked, last, (path / "report.json").exists())
+    # Of cheap trials as many as cost one whole trial are one, and what is left of a round's budget is never spent.
+    tokens = sum(entry.trial.schedule.tokens for entry in entries)
+    done = round(tokens / about["tokens"]) if "fidelities" in about else len(entries)
+    return Found(path.parent.name, path.name, done, asked, last, (path / "report.json").exists())
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Progress:
     trial: Trial
     result: Result
     loss: float  # NaN where the trial failed
-    best: float  # NaN before the first success
+    best: float  # of trials of as many tokens; NaN before the first success
     done: int
     total: int
 
@@ -139,7 +139,9 @@ def train_trials(
                 result = replace(result, error=lacking)
             journal.record(trial, result)
             losses[result.key] = loss = measured(result, objective)
-            finite = [other for other in losses.values() if math.isfinite(other)]
+            tokens = trial.schedule.tokens
+            alike = [other for key, other in losses.items() if by_key[key].schedule.tokens == tokens]
+            finite = [other for other in alike if math.isfinite(other)]
             best = min(finite, default=math.nan)
             progress(Progress(trial, result, loss, best, len(losses), len(by_key)))
             if len(_failed(losses)) > limit:

@@ -10,6 +10,10 @@ may run in a process of its own. Round 0 is the zero-training rules. After the l
 random search has beyond round 1: the start sampler is drawn once for both, and its first rows are (of `auto`, are
 among) round 1 of the strategy and of random search alike, which saves those runs and changes neither's distribution.
 No other run of rules or of random search is shown to the strategy.
+
+A strategy that buys cheap trials has candidates with a fidelity, the share of the tokens that they are trained on: a
+round of n trials costs at most as many tokens as n whole ones. Losses of other tokens are not compared: what is best,
+the leaderboard and rank correlations are of whole trials, rules and random search among them.
 """
 
 import json
@@ -33,7 +37,7 @@ from mixer.strategies import rules
 from mixer.strategies.choice import IN_ORDER
 from mixer.strategies.random_search import RandomSearch
 from mixer.strategies.reuse import Groups
-from mixer.strategy import History, Problem, Strategy, Target, among
+from mixer.strategy import History, Problem, Strategy, Target, among, proposed
 from mixer.tables import Runs, of_history
 from mixer.trainer import Trainer
 from mixer.trial import Trial
@@ -203,7 +207,8 @@ class MixtureSearch:
 
     def propose_random(self) -> list[Trial]:
         """The trials that random search has beyond round 1, up to the number of runs of all rounds."""
-        rest = self.start[~among(self.start, self._drawn(1).weights)]
+        first = self._drawn(1)
+        rest = self.start[~among(self.start, first.weights[first.whole])]
         if not len(rest):
             return []
         self._written(self._random, lambda: Candidates.unpredicted(rest, ("random",) * len(rest)))
@@ -239,9 +244,9 @@ class MixtureSearch:
         return found
 
     def table(self, buckets: Sequence[str]) -> Runs:
-        """Every run that was trained, rules and random ones among them, under these names of the buckets."""
+        """Every run of all tokens, rules and random ones among them, under these names of the buckets."""
         outcomes = self._outcomes_up_to(self.rounds[-1]) + self._trained(0) + self._trained(self._random)
-        kept = {outcome.trial.key: outcome for outcome in outcomes if math.isfinite(outcome.loss)}
+        kept = {one.trial.key: one for one in outcomes if math.isfinite(one.loss) and one.fidelity == 1}
         history = evidence.history(list(kept.values()), len(buckets), self._num_phases)
         if not self.settings.phases:
             return of_history(history, buckets, tuple(kept))
@@ -268,12 +273,12 @@ class MixtureSearch:
         return self.rounds[-1] + 1
 
     def _proposed(self, history: History, n: int) -> Candidates:
-        weights = self.strategy.propose(history, n)
+        found = proposed(self.strategy, history, n)
         fitted = self.strategy.fit(history) if len(history) else None
-        names = (self.strategy.name,) * n
+        names = (self.strategy.name,) * len(found.weights)
         if fitted is None:
-            return Candidates.unpredicted(weights, names)
-        return Candidates(weights, names, *fitted.predict(weights))
+            return Candidates.unpredicted(found.weights, names, found.fidelities)
+        return Candidates(found.weights, names, *fitted.predict(found.weights), found.fidelities)
 
     def _path(self, number: int) -> Path:
         names = {0: "rules", self._random: "random"}
@@ -303,9 +308,10 @@ class MixtureSearch:
 
     @one_thread
     def distinct(self, *, random: bool) -> tuple[int, int, int]:
-        """How many mixtures round 1, the rules, and random search ask for that no trial before them is of."""
+        """How many whole trials round 1, the rules, and random search ask for that none before them does."""
         drawn, n = self._path(1).exists(), self.settings.rounds[0]
-        first = self._drawn(1).weights if drawn else self.strategy.propose(self._as_history([]), n)
+        round_1 = self._drawn(1) if drawn else self._proposed(self._as_history([]), n)
+        first = round_1.weights[round_1.whole]
         seen = self.start if self.settings.strategy in IN_ORDER else first
         counts = [len(_unique(first))]
         for rows in (np.array(list(self._ruled().values())), self.start[: len(self.start) if random else 0]):
@@ -327,7 +333,7 @@ class MixtureSearch:
         return [
             [
                 Trial(
-                    schedule=phases.schedule(row, self.settings.phases, self.settings.tokens),
+                    schedule=phases.schedule(row, self.settings.phases, round(share * self.settings.tokens)),
                     proxy=self.proxy,
                     seed=self.settings.seed + repeat,
                     data=self.data,
@@ -337,7 +343,7 @@ class MixtureSearch:
                 )
                 for repeat in range(self.settings.seeds)
             ]
-            for index, (row, name) in enumerate(zip(drawn.weights, drawn.names, strict=True))
+            for index, (row, name, share) in enumerate(zip(drawn.weights, drawn.names, drawn.fidelities, strict=True))
         ]
 
     def outcomes(self, number: int) -> list[evidence.Outcome]:
@@ -350,8 +356,8 @@ class MixtureSearch:
         if lacking:
             raise TrialError(f"{lacking} of {len(every)} trials of round {number} are not trained yet; train it first")
         return [
-            evidence.outcome(seeds[0], [known[trial.key] for trial in seeds], self.objective, said, spread)
-            for seeds, said, spread in zip(trials, drawn.predicted, drawn.spread, strict=True)
+            evidence.outcome(seeds[0], [known[trial.key] for trial in seeds], self.objective, *told)
+            for seeds, *told in zip(trials, drawn.predicted, drawn.spread, drawn.fidelities, strict=True)
         ]
 
     def _trained(self, number: int) -> list[evidence.Outcome]:
@@ -369,7 +375,8 @@ class MixtureSearch:
         return [outcome for earlier in range(1, number + 1) for outcome in self.outcomes(earlier)]
 
     def _random_history(self) -> History:
-        drawn = among(self._drawn(1).weights, self.start)
+        first = self._drawn(1)
+        drawn = among(first.weights, self.start) & first.whole
         shared = [outcome for outcome, random in zip(self.outcomes(1), drawn, strict=True) if random]
         return self._as_history(shared + self._trained(self._random))
 

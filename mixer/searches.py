@@ -73,6 +73,11 @@ def _check_searchable(corpus: Corpus, counts: Sequence[int], target: Target) -> 
             f"search.phases = {list(settings.search.phases)}: the shortest phase of search.tokens ="
             f" {settings.search.tokens:,} has {short:,} tokens, less than the {step:,} of one step; make either larger"
         )
+    if settings.search.fidelities and (cheap := round(min(settings.search.fidelities) * settings.search.tokens)) < step:
+        raise SettingsError(
+            f"search.fidelities = {list(settings.search.fidelities)}: the cheapest proxy has {cheap:,} tokens, under"
+            f" the {step:,} of one step; raise the share, or search.tokens"
+        )
     most = mixing.search_settings(corpus).max_epochs * sum(counts)
     if settings.dataset.tokens > most:
         raise SettingsError(
@@ -93,14 +98,17 @@ def trained(
     stage = mixing.search(corpus)
     with stage.lease(), working(stage) as place:
         search = search_of(corpus, place.folder)
-        keys = {trial.key for trial in asked(search)}
+        trials = {trial.key: trial for trial in asked(search)}
+        keys = set(trials)
         done = len(_losses(search, keys))
         train(search, watching(corpus, name, place, len(keys), done))
         losses = _losses(search, keys)
-    finite = [loss for loss in losses.values() if math.isfinite(loss)]
+    finite = {key: loss for key, loss in losses.items() if math.isfinite(loss)}
     counts: dict[str, Any] = {"trials": len(losses), "failed": len(losses) - len(finite)}
-    if finite:
-        counts["best_loss"] = min(finite)
+    # Losses of fewer tokens are no losses to compare with.
+    whole = [loss for key, loss in finite.items() if trials[key].schedule.tokens == search.settings.tokens]
+    if whole:
+        counts["best_loss"] = min(whole)
     # Trials finish in any order, and one mixture may be a trial of two rounds: sorted keys say what was trained.
     told = {"rows": 0, "content": digest_of(sorted(losses))[:32], "counts": counts}
     return corpus.report(

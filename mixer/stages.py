@@ -63,7 +63,9 @@ def run_predictor(corpus: Corpus, number: int) -> Report:
     with stage.lease(), working(stage) as place:
         found = search_of(corpus, place.folder).fit_round(number)
     corpus.progress.advance(1, 0)
-    counts = {"runs": found["num_runs"], "best_measured": found["best_measured"]}
+    counts = {"runs": found["num_runs"]}
+    if found["best_measured"] is not None:
+        counts["best_measured"] = found["best_measured"]
     if found.get("predicted") is not None:
         counts["predicted"] = found["predicted"]
     told = {"rows": 0, "content": digest_of(found)[:32], "counts": counts}

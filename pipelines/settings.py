@@ -324,6 +324,11 @@ class Search(Section):
         (32, 16, 16, 16, 16, 16), min_length=1, description="trials in each round"
     )
     tokens: int = Field(200_000, gt=0, description="that each proxy is trained on")
+    fidelities: tuple[float, ...] = Field(
+        (),
+        description="shares of `tokens` that `bayes-fidelity` may train proxies on, one of them 1; a trial costs its"
+        " share, and a round of n trials buys as many as n whole ones cost",
+    )
     candidates: int = Field(100_000, gt=0, description="mixtures that the predictor ranks")
     phases: tuple[float, ...] = Field((), description="shares of a training's tokens that have mixtures of their own")
     early: Literal["natural", "uniform", "unimax", "entropy", "nearest"] = Field(
@@ -405,6 +410,23 @@ class Search(Section):
         return self
 
     @model_validator(mode="after")
+    def _fidelities_are_shares(self) -> Self:
+        if not self.fidelities:
+            return self
+        told = f"search.fidelities = {list(self.fidelities)}"
+        if not all(0 < share <= 1 for share in self.fidelities) or max(self.fidelities) < 1:
+            raise ValueError(f"{told}: shares of search.tokens, each above 0 and at most 1, one of them 1")
+        tokens = {round(share * self.tokens) for share in self.fidelities}
+        if len(tokens) < len(self.fidelities) or not min(tokens):
+            raise ValueError(f"{told}: of search.tokens = {self.tokens} two are the same or nothing; take other shares")
+        if self.strategy != "bayes-fidelity":
+            raise ValueError(
+                f"{told}: search.strategy = {self.strategy!r} trains every proxy on all tokens; take 'bayes-fidelity',"
+                " or leave search.fidelities out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _phases_make_a_whole(self) -> Self:
         if self.early != "natural" and self.strategy != "annealing":
             raise ValueError(
@@ -439,6 +461,7 @@ class Search(Section):
         "predictor": "",
         "seeds": 1,
         "frozen": [],
+        "fidelities": [],
         "phases": [],
         "early": "natural",
     }

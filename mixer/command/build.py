@@ -76,7 +76,10 @@ def _say_plan(corpus: Any, inputs: list[str], crawl: str) -> None:
         done = f"{line.parts} parts, {line.rows:,} rows to reuse" if line.state == "finished" else "would run"
         output.print(f"{line.stage:<16}{line.crawl:<20}{done}")
     trials = sum(corpus.settings.search.trainings)
-    output.print(f"search          {trials} proxies of {corpus.settings.search.tokens:,} tokens, and the baselines")
+    cheap = ", or cheaper ones for as much," if corpus.settings.search.fidelities else ","
+    output.print(
+        f"search          {trials} proxies of {corpus.settings.search.tokens:,} tokens{cheap} and the baselines"
+    )
 
 
 def _stage_command(step: Step) -> Callable[..., None]:

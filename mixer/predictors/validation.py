@@ -13,6 +13,7 @@ from mixer.prediction import Fitted
 Rows = NDArray[np.intp]
 
 FOLDS = 5
+REPEATS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Validation:
 
 
 def cross_validated(
-    fit: Callable[[Rows], Fitted], weights: Floats, losses: Floats, *, repeats: int = 4, seed: int = 0
+    fit: Callable[[Rows], Fitted], weights: Floats, losses: Floats, *, repeats: int = REPEATS, seed: int = 0
 ) -> Validation:
     """5-fold cross-validation of what `fit` makes of the rows it is given, repeated with other folds.
 

@@ -143,7 +143,7 @@ def search(told: Told) -> str:
 def leaderboard(told: Told) -> str:
     """The proxies with the lowest losses and their largest clusters."""
     names = [cluster["name"] for cluster in told["clusters"]]
-    each = {trial["key"]: trial for trial in reversed(told["trials"]) if trial["loss"] is not None}
+    each = {trial["key"]: trial for trial in reversed(series.whole(told["trials"])) if trial["loss"] is not None}
     ranked = sorted(each.values(), key=lambda trial: trial["loss"])
     rows = []
     for rank, trial in enumerate(ranked[:LEADERS], 1):

@@ -22,7 +22,7 @@ from mixer.searches import search_of
 from mixer.size import flops_per_token, num_parameters
 from mixer.stages import read_comparison
 from mixer.strategies import rules
-from mixer.trial import Schedule
+from mixer.trial import Schedule, Trial
 from pipelines import lineage
 from pipelines.corpus import Corpus
 from pipelines.errors import StoreError
@@ -131,10 +131,17 @@ def _trials(search: MixtureSearch, entries: Sequence[journal.Entry]) -> list[dic
             "loss": _finite(math.fsum(measured(entry.result, search.objective) for entry in seeds) / len(seeds)),
             "predicted": said.get(place),
             "error": next((entry.result.error for entry in seeds if entry.result.error), ""),
+            **_fidelity(seeds[0].trial, search),
         }
         for place, seeds in sorted(of_trial.items())
         if len(seeds) == search.settings.seeds
     ]
+
+
+def _fidelity(trial: Trial, search: MixtureSearch) -> dict[str, float]:
+    """The share of the tokens that a cheap trial was trained on."""
+    share = trial.schedule.tokens / search.settings.tokens
+    return {"fidelity": share} if share < 1 else {}
 
 
 def _predictions(search: MixtureSearch) -> dict[tuple[int, int], float]:

@@ -1,6 +1,7 @@
 """What the plots of a search show, as plain values: the page draws them as SVG, Dagster as small pictures.
 
-A trial is a mapping with `name`, `round`, `index`, `loss`, `predicted` (null: none), as report.json holds it.
+A trial is a mapping with `name`, `round`, `index`, `loss`, `predicted` (null: none), as report.json holds it; one that
+was not trained on all tokens has a `fidelity`, and is left out where losses are compared.
 """
 
 import math
@@ -11,15 +12,20 @@ Trials = Sequence[Mapping[str, Any]]
 Points = list[tuple[float, float]]
 
 
+def whole(trials: Trials) -> list[Mapping[str, Any]]:
+    """Those that were trained on all tokens."""
+    return [trial for trial in trials if trial.get("fidelity", 1) == 1]
+
+
 def of_search(trials: Trials, num_rounds: int) -> list[Mapping[str, Any]]:
     """The strategy's own trials, in the order in which they were proposed."""
-    return _ordered([trial for trial in trials if 1 <= trial["round"] <= num_rounds])
+    return _ordered([trial for trial in whole(trials) if 1 <= trial["round"] <= num_rounds])
 
 
 def of_random(trials: Trials, num_rounds: int) -> list[Mapping[str, Any]]:
     """Random search's: round 1, which it shares with the strategy, then its own; [] where it has none of its own."""
     further = [trial for trial in trials if trial["round"] == num_rounds + 1]
-    return _ordered([trial for trial in trials if trial["round"] == 1] + further) if further else []
+    return _ordered([trial for trial in whole(trials) if trial["round"] == 1] + further) if further else []
 
 
 def rules(trials: Trials) -> dict[str, float]:
@@ -41,7 +47,7 @@ def best_so_far(trials: Trials) -> Points:
 def predicted_and_measured(trials: Trials) -> dict[int, Points]:
     """Round -> (predicted before training, measured); rounds without predictions are left out."""
     found: dict[int, Points] = {}
-    for trial in _ordered(trials):
+    for trial in _ordered(whole(trials)):
         if trial["predicted"] is not None and _has_loss(trial):
             found.setdefault(trial["round"], []).append((trial["predicted"], trial["loss"]))
     return found

@@ -99,8 +99,9 @@ def multi_fidelity(problem: Problem) -> MultiFidelity:
 def design(budget: float, fidelities: Sequence[float], most: int) -> dict[float, int]:
     """How many trials of each fidelity a first round has, the dearest first, at most `most` of each.
 
-    Every fidelity gets as much of the budget as any other, and what a cheap one has no mixtures for goes to the dearer.
-    All take the same mixtures from the first on, so that what is cheap is seen beside what it stands for.
+    Every fidelity gets as much of the budget as any other, and what a cheap one has no mixtures for goes to the dearer;
+    what is then left is less than a trial of the target. All take the same mixtures from the first on, so that what is
+    cheap is seen beside what it stands for.
     """
     counts: dict[float, int] = {}
     left = float(budget)
