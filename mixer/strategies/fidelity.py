@@ -5,10 +5,10 @@ Each is chosen for what it would improve, over its cost. What counts is the lowe
 that is what the search ends with; a trial moves the target's mean of its own mixture, and by how much it may move it
 is known before (the knowledge gradient of one mixture: of a trial of the target without noise it is the expected
 improvement). So a cheap trial whose bias leaves the target's loss open is worth little however often it is repeated
-nearby, where augmented expected improvement (Huang, Allen, Notz and Miller 2006) goes on paying for it: over RegMix's
-tables it buys ten times as many for the same end. ADMIRE takes max-value entropy over cost, which on planted problems
-ends further from the best, and recommends its acquisition's largest; this ends with the lowest posterior mean, since a
-final choice explores nothing.
+nearby, where augmented expected improvement (Huang, Allen, Notz and Miller 2006) goes on paying for it: tried on
+RegMix's table it bought ten times as many for the same end. ADMIRE takes max-value entropy over cost, which tried on
+planted problems ended further from the best while little was spent, and recommends its acquisition's largest; this ends
+with the lowest posterior mean, since a final choice explores nothing.
 
 BoTorch, which ADMIRE is built on, would add 36 MB of packages and seconds to every start, for a model of a few
 hundred rows.
