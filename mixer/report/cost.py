@@ -52,8 +52,8 @@ def plan(told: Told) -> str:
     shown = [row for row in rows if row[1][1:] != _NOTHING]
     head = [("", ""), ("planned", "n"), ("used", "n"), ("planned / used", "n")]
     note = (
-        "The plan was made by short trainings on the machine that it was asked on, and is of whole rounds: of what is"
-        " not finished yet, the used part is less. Trials taken over from other searches cost no time."
+        "Times were planned by short trainings, on a machine as busy as it was then. What is not finished yet has used"
+        " less; trials taken over from other searches cost no time, and what turns out the same is trained once."
     )
     return section("Planned and used", table(head, shown), note=note) if shown else ""
 
