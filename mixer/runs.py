@@ -88,7 +88,7 @@ class Objective:
     @property
     def unit(self) -> str:
         """What its values are counted in, as a sentence says it."""
-        return UNITS[min(self.metrics)] if len(self.metrics) == 1 else "of the weighted mean"
+        return UNITS[min(self.metrics)] if len(self.metrics) == 1 else "in the weighted mean"
 
 
 def loss_on(*names: str) -> Objective:

@@ -54,7 +54,7 @@ def read_tables(ratios: Path, metrics: Path) -> Runs:
         if abs(math.fsum(numbers) - 1) > SUM_TOLERANCE:
             raise InputError(
                 f"{ratios}, line {line}: the weights of run {run} sum to {math.fsum(numbers):.6g}, not to 1; are these"
-                " all the buckets, and no other columns?"
+                " all the buckets, no other columns, and shares, not percent?"
             )
     if len(buckets) < 2:
         raise InputError(f"{ratios} has {len(buckets)} buckets; a mixture is of at least two")
@@ -119,9 +119,12 @@ def _key_of(ratios: Path, metrics: Path) -> str:
 def _head(path: Path) -> list[str]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return next(csv.reader(file), [])
+            head = next(csv.reader(file), [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
+    if len(head) == 1 and (other := next((mark for mark in ";\t" if mark in head[0]), "")):
+        raise InputError(f"{path} has {other!r} between its columns; write it with commas, and points in its numbers")
+    return head
 
 
 def _table(path: Path, key: str, *, empty_allowed: bool) -> tuple[tuple[str, ...], _Rows]:

@@ -124,6 +124,7 @@ def test_each_domain_is_a_cluster_and_every_document_in_its_own(mixed: tuple[Cor
         assert int(pool.num_documents["train"][bucket] + pool.num_documents["validation"][bucket]) == 40
     for name in DOMAINS:
         assert name in said
+    assert "nearest to sky" in said
 
 
 def _tokenizer(corpus: Corpus) -> bytes:

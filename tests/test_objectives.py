@@ -46,7 +46,7 @@ def test_an_objective_is_the_weighted_mean_of_its_parts_each_in_its_metric():
     result = Result("k", {"a": Loss(4.0, 1.0), "b": Loss(3.0, 0.5), "c": Loss(9.0, 9.0)}, 1, 1.0)
     objective = Objective((Part("a", 3.0), Part("b", 1.0, "bits_per_byte")))
     assert objective(result) == (3 * 4.0 + 1 * 0.5) / 4
-    assert objective.unit == "of the weighted mean"
+    assert objective.unit == "in the weighted mean"
     assert [objective.value(name, loss) for name, loss in result.losses.items()] == [4.0, 0.5, 9.0]
     assert loss_on("a", "b")(result) == 3.5
     assert (loss_on("a").unit, Objective((Part("a", 1.0, "bits_per_byte"),)).unit) == ("nats", "bits per byte")

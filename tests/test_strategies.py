@@ -277,6 +277,8 @@ def test_only_the_recipe_tries_a_mixture_again():
     known = history_of(rows[:35])
     repeated = climb_recipe(few).propose(known, 4)
     assert any(row.tolist() in rows[:35].tolist() for row in repeated)
+    with pytest.raises(SettingsError, match=r"41 trials in a round, but 40 candidates.*search\.candidates"):
+        climb_recipe(few).propose(known, 41)
     for name in ("climb", "climb-paper", "bayes"):
         fresh = strategy(name, replace(few, listed=True)).propose(known, 4)
         assert not any(row.tolist() in rows[:35].tolist() for row in fresh)

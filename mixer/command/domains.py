@@ -56,8 +56,10 @@ def _say(corpus: Any) -> None:
     rows = read_clusters(corpus)[0].select(["name", "documents", "tokens"]).to_pylist()
     near = nearest(corpus)
     tokens = sum(row["tokens"] for row in rows)
-    table = Table(box=None, pad_edge=False)
-    for title in ("domain", "documents", "tokens", "natural", f"nearest to {escape(told(served(corpus)))}"):
+    table = Table(
+        box=None, pad_edge=False, caption=f"nearest to {escape(told(served(corpus)))}", caption_justify="left"
+    )
+    for title in ("domain", "documents", "tokens", "natural", "nearest"):
         table.add_column(title, justify="left" if title == "domain" else "right", no_wrap=True)
     for row, count in zip(rows, near.tolist(), strict=True):
         shares = [f"{100 * share:.1f} %" for share in (row["tokens"] / tokens, count / max(1.0, near.sum()))]

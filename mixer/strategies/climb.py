@@ -40,7 +40,8 @@ class Climb:
     def propose(self, history: History, n: int) -> Floats:
         if not len(history):
             return first(self.start, n)
-        rows = self.pool if self.retries else untried(self.pool, history, n)
+        tried = History.empty(self.pool.shape[1]) if self.retries else history
+        rows = untried(self.pool, tried, n)
         top = self._best_first(history, rows)[: self._num_top(n)]
         random = np.random.default_rng([self.seed, 2, history.num_rounds])
         chosen: Floats = rows[random.choice(top, n, replace=False)]
