@@ -9,8 +9,9 @@ The buckets are whole, however large: what bounds the work is that pairs are mad
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from pipelines.settings import Engine
 
 BYTES_PER_ENTRY = 64  # of a range in a worker: value and row as read, gathered and in order, and the order; measured
 MAX_RANGE_BITS = 16
+TASKS_PER_WORKER = 4
+MAX_LOADED = 256  # files that one task holds open
 
 I64 = npt.NDArray[np.int64]
 
@@ -83,16 +86,21 @@ def buckets(
     folder.mkdir()
     bits = range_bits(sum(source.num_rows for source in sources), engine)
     run_map(_Spill(tuple(sources), tuple(columns), bits, folder), [str(one.ordinal) for one in sources], engine)
-    items = [f"{column} {number}" for column in range(len(columns)) for number in range(1 << bits)]
-    run_map(_Meet(len(sources), first_own, folder), items, engine)
+    num_ranges = len(columns) << bits
+    # a range of a column at a time; where columns are small, several, since a task costs a millisecond of its own
+    step = 1 if bits else -(-num_ranges // (TASKS_PER_WORKER * num_workers(engine)))
+    items = [f"{first} {min(first + step, num_ranges)}" for first in range(0, num_ranges, step)]
+    run_map(_Meet(len(sources), first_own, bits, folder), items, engine)
     return _gathered([folder / item for item in items], len(columns))
 
 
 def _gathered(paths: Sequence[Path], num_columns: int) -> Buckets:
     """What the ranges wrote, one after the other; mapped, since both it and a copy may be too large."""
-    rows = [np.load(path.with_suffix(".rows.npy"), mmap_mode="r") for path in paths]
-    sizes = [np.load(path.with_suffix(".sizes.npy"), mmap_mode="r") for path in paths]
-    by_column = np.array([len(some) for some in sizes], np.int64).reshape(num_columns, -1).sum(axis=1)
+    rows, sizes, counts = (
+        [np.load(path.with_suffix(f".{name}.npy"), mmap_mode="r") for path in paths]
+        for name in ("rows", "sizes", "counts")
+    )
+    by_column = np.concatenate(counts).reshape(num_columns, -1).sum(axis=1)
     offsets = np.zeros(sum(map(len, sizes)) + 1, np.int64)
     np.cumsum(np.concatenate([np.empty(0, np.int64), *sizes]), out=offsets[1:])
     every = np.empty(offsets[-1], np.uint64)
@@ -105,9 +113,13 @@ def _gathered(paths: Sequence[Path], num_columns: int) -> Buckets:
 
 def range_bits(num_rows: int, engine: Engine) -> int:
     """Ranges are 2^bits, so that one in each worker fits into the memory of the settings."""
-    allowed = engine.memory_bytes // (engine.workers or os.cpu_count() or 1)
+    allowed = engine.memory_bytes // num_workers(engine)
     wanted = -(-num_rows * BYTES_PER_ENTRY // max(1, allowed))
     return min(MAX_RANGE_BITS, (max(1, wanted) - 1).bit_length())
+
+
+def num_workers(engine: Engine) -> int:
+    return engine.workers or os.cpu_count() or 1
 
 
 def exclude(rows: U64, scratch: Path) -> None:
@@ -168,24 +180,29 @@ def _words(column: pa.ChunkedArray) -> tuple[U64, U64]:
 
 @dataclass(frozen=True)
 class _Meet:
-    """Writes the buckets of one column and range: rows, and the size of each bucket."""
+    """Writes the buckets of some ranges, column by column: rows, the size of each bucket, and how many a range has."""
 
     num_parts: int
     first_own: int
+    bits: int
     folder: Path
 
     def __call__(self, item: str) -> None:
-        column, number = map(int, item.split())
+        load = lru_cache(MAX_LOADED)(self._load)
+        found = [self._met(*divmod(number, 1 << self.bits), load) for number in range(*map(int, item.split()))]
+        np.save(self.folder / f"{item}.rows.npy", np.concatenate([rows for rows, _ in found]))
+        np.save(self.folder / f"{item}.sizes.npy", np.concatenate([sizes for _, sizes in found]))
+        np.save(self.folder / f"{item}.counts.npy", np.array([len(sizes) for _, sizes in found], np.int64))
+
+    def _met(self, column: int, number: int, load: Callable[[str, int], npt.NDArray[Any]]) -> tuple[U64, I64]:
         values, lows, rows = [], [], []
         for part in range(self.num_parts):
-            begin, end = self._load("bounds", part)[column, number : number + 2]
+            begin, end = load("bounds", part)[column, number : number + 2]
             if begin < end:
-                values.append(np.asarray(self._load("values", part)[column, begin:end]))
-                lows.append(np.asarray(self._load("lows", part)[column, begin:end]))
-                rows.append(self._load("rows", part)[column, begin:end].astype(np.uint64) | np.uint64(part << ROW_BITS))
-        found = met(_joined(values), _joined(lows), _joined(rows), self.first_own)
-        np.save(self.folder / f"{item}.rows.npy", found[0])
-        np.save(self.folder / f"{item}.sizes.npy", found[1])
+                values.append(np.asarray(load("values", part)[column, begin:end]))
+                lows.append(np.asarray(load("lows", part)[column, begin:end]))
+                rows.append(load("rows", part)[column, begin:end].astype(np.uint64) | np.uint64(part << ROW_BITS))
+        return met(_joined(values), _joined(lows), _joined(rows), self.first_own)
 
     def _load(self, name: str, part: int) -> npt.NDArray[Any]:
         return np.load(self.folder / f"{name}-{part}.npy", mmap_mode="r")  # type: ignore[no-any-return]
