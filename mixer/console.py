@@ -1,5 +1,6 @@
 """What a person sees in the terminal: one bar for the running stage, one line for each finished one."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -190,6 +191,6 @@ def losses_table(rows: Mapping[str, tuple[float, float]]) -> Table:
     table.add_column("mixture")
     table.add_column("mean", justify="right")
     table.add_column("spread", justify="right")
-    for name, (mean, spread) in sorted(rows.items(), key=lambda item: item[1][0]):
-        table.add_row(name, f"{mean:.4f}", f"{spread:.4f}")
+    for name, (mean, spread) in sorted(rows.items(), key=lambda item: (math.isnan(item[1][0]), item[1][0])):
+        table.add_row(name, *("-" if math.isnan(value) else f"{value:.4f}" for value in (mean, spread)))
     return table

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from mixer.checkpoint import write_checkpoint
 from mixer.external import CommandEvaluator, CommandTrainer
 from mixer.model import Llama
 from mixer.trainer import ProcessTrainer
+from mixer.trial import Phase, Schedule
 from mixer.worker import Assignment, _outcome
 from pipelines import tokens
 from pipelines.errors import TrialError
@@ -205,10 +207,13 @@ def test_the_example_learns_what_it_is_given(tmp_path: Path) -> None:
         "tasks": {},
     }
     trainer = CommandTrainer([sys.executable, str(EXAMPLES / "trainer.py")], context=context, workers=2)
+    phases = Schedule((Phase(1000, (0.0, 1.0)), Phase(2000, (0.9, 0.1))))
     trials = [trial(0, weights=(share, 1 - share)) for share in (0.0, 0.3, 1.0)]
+    trials.append(replace(trials[0], schedule=phases))
     results = collect(trainer, trials)
     losses = [results[which.key].losses["search/x"].nats for which in trials]
     assert losses[0] > losses[1] > losses[2]
+    assert [results[which.key].tokens for which in trials] == [which.schedule.tokens for which in trials]
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from mixer.report import series, svg
+from mixer.console import losses_table
+from mixer.report import evidence, series, svg
 from mixer.report.gathered import gathered
 from mixer.report.headline import of_verdicts
 from mixer.report.markup import flops, link, number, seconds, text
@@ -71,6 +72,21 @@ def seen(page: str) -> Seen:
     found.close()
     assert found.open == []
     return found
+
+
+def test_a_comparison_of_which_every_run_failed_is_told(told):
+    judged = json.loads(json.dumps(told["comparison"]))
+    for one in judged["mixtures"].values():
+        one.update(losses=[None] * len(one["losses"]), mean=None, spread=None, num_runs=0)
+    shown = evidence.comparison({**told, "comparison": judged})
+    assert "Final comparison" in shown
+    assert "<svg" not in shown
+    table = losses_table({"a": (math.nan, math.nan), "b": (2.0, math.nan), "c": (1.0, 0.1)})
+    assert [list(column.cells) for column in table.columns] == [
+        ["c", "b", "a"],
+        ["1.0000", "2.0000", "-"],
+        ["0.1000", "-", "-"],
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -64,4 +64,4 @@ for name, task in context["tasks"].items():
             )
     metrics = ("nats", "bits_per_byte", "accuracy", "accuracy_norm")
     losses[name] = dict(zip(metrics, np.mean(rows, axis=0), strict=True))
-print(json.dumps({"losses": losses, "tokens": trial["schedule"]["phases"][0]["tokens"]}))
+print(json.dumps({"losses": losses, "tokens": sum(phase["tokens"] for phase in trial["schedule"]["phases"])}))

@@ -36,11 +36,14 @@ def comparison(told: Told) -> str:
         rows.append(("strong" if name == "found" else "", cells))
     noise = judged["noise"]["std"]
     varies = f" One run varies by {noise:.4f} {told['unit']} from seed to seed." if noise is not None else ""
-    drawn = svg.dots(finite, across=f"loss on the final split, {metric_of(told)}", strong="found")
+    every = ""
+    if any(finite.values()):
+        drawn = svg.dots(finite, across=f"loss on the final split, {metric_of(told)}", strong="found")
+        every = f'<div class="pair">{figure("Every run", "a dot for each seed, a bar at their mean", drawn)}</div>'
     head = [("mixture", ""), ("mean", "n"), ("spread", "n"), ("found is better by", "n"), ("interval", "n"), ("", "w")]
     return section(
         "Final comparison",
-        f'<div class="pair">{figure("Every run", "a dot for each seed, a bar at their mean", drawn)}</div>',
+        every,
         table(head, rows),
         note=f"Models trained on each mixture with {len(judged['seeds'])} paired seeds and {number(judged['tokens'])}"
         f" tokens each, on documents of {told['target']} that no search saw. Intervals hold together at 95 %.{varies}",
