@@ -7,6 +7,7 @@ from mixer.predictors.choice import PREDICTORS, predictor
 from mixer.predictors.exposure import Exposure, FittedExposure, worth_of
 from mixer.predictors.kriging import Bent, Kriging
 from mixer.predictors.loglinear import fitted_law
+from mixer.predictors.recency import FittedRecency, lateness, worth
 from mixer.predictors.ridge import Linear, Quadratic, left_out_best, terms
 from mixer.predictors.stack import Stack, shares_of
 from mixer.predictors.trees import REGMIX, LightGBM
@@ -161,3 +162,16 @@ def test_what_all_parts_predict_alike_does_not_move_the_shares():
     shares = shares_of(truth + errors * [[2.0], [1.0]], truth, trust=12)
     assert 0.1 < shares[1] < 0.9
     assert shares_of(truth + trend + errors * [[2.0], [1.0]], truth + trend, trust=12) == pytest.approx(shares)
+
+
+def test_a_bucket_that_fades_faster_has_a_recency_of_its_own():
+    random = np.random.default_rng(2)
+    rows = random.dirichlet(np.full(6, 0.7), (90, 2)).reshape(90, 12)
+    kept = np.array([0.05, 1, 1, 1, 1, 1])
+    losses = curved(worth(rows, lateness((0.7, 0.3), kept)))
+    fitted = FittedRecency(rows[:60], losses[:60], (0.7, 0.3))
+    assert fitted.recency[0] < 0.3
+    assert fitted.recency[[1, 4, 5]].min() > 0.4
+    assert rank_correlation(fitted.mean(rows[60:]), losses[60:]) > 0.97
+    steady = np.tile(rows[:, :6], 2)  # what never changes is worth itself, whatever the recencies
+    assert np.allclose(worth(steady, lateness((0.7, 0.3), kept)), rows[:, :6])
