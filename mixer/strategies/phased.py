@@ -1,8 +1,8 @@
 """Bayesian search among mixtures of several phases: the draws about the best it knows keep the caps of all phases.
 
 The best of the pool is improved on by draws about it, the best of those by draws about that, and so on: where a row
-has twice or three times as many weights, draws about one alone hardly come near to what the model holds best. On the
-planted problem of two phases and 64 trials that leaves a quarter of the regret (infra/benchmarks/mixer/phased.py).
+has twice or three times as many weights, draws about one alone hardly come near to what the model holds best: of a
+planted problem of two phases, 64 trials and 3 seeds, a third of the regret is left.
 """
 
 from dataclasses import dataclass
