@@ -64,7 +64,7 @@ def outcome(
 
 
 def history(outcomes: Sequence[Outcome], num_buckets: int, num_phases: int = 1) -> History:
-    """The successful ones, one for each key, in the order given; TrialError where all have failed.
+    """The successful ones, one for each key, in the order given, and what failed; TrialError where all have.
 
     Rows are the weights of all phases, one after the other; of one phase, those of all tokens.
     """
@@ -74,12 +74,14 @@ def history(outcomes: Sequence[Outcome], num_buckets: int, num_phases: int = 1) 
             raise TrialError(f"all {len(outcomes)} trials failed, the first: {outcomes[0].error}")
         return History.empty(num_phases * num_buckets)
     names = set.intersection(*(set(outcome.values) for outcome in kept))
+    failed = [outcome for outcome in outcomes if not math.isfinite(outcome.loss)]
     return History(
         weights=np.array([phases.row_of(outcome.trial.schedule, num_phases) for outcome in kept]),
         losses=np.array([outcome.loss for outcome in kept]),
         rounds=np.array([outcome.trial.round for outcome in kept]),
         tasks={name: np.array([outcome.values[name] for outcome in kept]) for name in sorted(names)},
         fidelities=np.array([outcome.fidelity for outcome in kept]),
+        failed=np.array([phases.row_of(outcome.trial.schedule, num_phases) for outcome in failed]),
     )
 
 

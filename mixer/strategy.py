@@ -18,11 +18,12 @@ from pipelines.errors import SettingsError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """Successful trials as arrays, rows by (round, index); failed trials are not among them.
+    """Successful trials as arrays, rows by (round, index); of failed ones the weights, to be asked for no more.
 
     weights (trials, buckets); losses (trials,), what the search minimises; rounds (trials,), from 1; tasks,
     the loss of every evaluation by name, (trials,) each, in the objective's metrics, for strategies that predict
-    tasks apart; fidelities (trials,), the share of a trial's tokens that each was trained on: all 1 where not given.
+    tasks apart; fidelities (trials,), the share of a trial's tokens that each was trained on: all 1 where not given;
+    failed (others, buckets), the weights of trials without a loss.
     """
 
     weights: Floats
@@ -30,8 +31,11 @@ class History:
     rounds: NDArray[np.int64]
     tasks: Mapping[str, Floats]
     fidelities: Floats = field(default_factory=lambda: np.empty(0))
+    failed: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
     def __post_init__(self) -> None:
+        if not len(self.failed):
+            object.__setattr__(self, "failed", np.empty((0, self.weights.shape[1])))
         if not len(self.fidelities):
             object.__setattr__(self, "fidelities", np.ones(len(self.losses)))
         if len(self.fidelities) != len(self.losses):
@@ -45,13 +49,20 @@ class History:
         return len(self.losses)
 
     @property
+    def tried(self) -> Floats:
+        """(trials + others, buckets) weights of all that was trained, with a loss or without."""
+        return np.concatenate([self.weights, self.failed])
+
+    @property
     def num_rounds(self) -> int:
         return int(self.rounds.max(initial=0))
 
     def take(self, rows: NDArray[np.intp]) -> "History":
-        """The history of these rows alone."""
+        """The history of these rows alone, and what failed."""
         tasks = {name: losses[rows] for name, losses in self.tasks.items()}
-        return History(self.weights[rows], self.losses[rows], self.rounds[rows], tasks, self.fidelities[rows])
+        return History(
+            self.weights[rows], self.losses[rows], self.rounds[rows], tasks, self.fidelities[rows], self.failed
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,8 +164,8 @@ def among(rows: Floats, others: Floats) -> NDArray[np.bool_]:
 
 
 def untried(pool: Floats, history: History, n: int) -> Floats:
-    """The pool without what the history holds; SettingsError where fewer than n are left."""
-    rows = pool[~among(pool, history.weights)]
+    """The pool without what was tried; SettingsError where fewer than n are left."""
+    rows = pool[~among(pool, history.tried)]
     if n > len(rows):
         raise SettingsError(f"{n} trials in a round, but {len(rows)} candidates untried; raise search.candidates")
     return rows

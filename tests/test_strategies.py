@@ -19,7 +19,7 @@ from mixer.strategies.domain2vec import aligned
 from mixer.strategies.olmix import divergence, olmix, swarm_size
 from mixer.strategies.reuse import Frozen, Groups
 from mixer.strategies.simplex import minimised
-from mixer.strategy import History, Problem, Target
+from mixer.strategy import History, Problem, Target, among
 from pipelines.errors import SettingsError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "infra" / "benchmarks" / "mixer"))
@@ -65,6 +65,27 @@ def test_what_every_strategy_keeps_to(name):
     assert (fitted is None) == (name in {*RULES, "random"})
     if name not in RULES and name != "climb-recipe":
         assert len({row.tobytes() for row in np.concatenate([first, again])}) == 25
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "climb-recipe"])
+@pytest.mark.parametrize("groups", [None, Groups.of(6, [((0, 1), (1.0, 4.0))])])
+def test_what_failed_is_asked_for_no_more(name, groups):
+    given = problem(target=TARGET)
+    made = strategy(name, given)
+    if groups is not None:
+        space = groups.space(SPACE)
+        few = replace(
+            given, space=space, start=start(space, 30, seed=1), pool=pool(space, 800, concentration=1, seed=1)
+        )
+        made = Frozen(groups, strategy(name, replace(few, target=groups.target(TARGET))))
+    first = made.propose(History.empty(6), 20)
+    failed = np.arange(20) % 5 == 1
+    known = replace(history_of(first[~failed]), failed=first[failed])
+    again = made.propose(known, 8)
+    assert not among(again, first).any()
+    if name == "auto":  # what failed would be asked for again, were it not told
+        tempting = replace(known, failed=again[:1])
+        assert not among(made.propose(tempting, 8), again[:1]).any()
 
 
 @pytest.mark.parametrize("name", [*STRATEGIES, "nearest", "domain2vec"])

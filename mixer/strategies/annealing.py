@@ -37,7 +37,7 @@ class Annealing:
         return None if fitted is None else Reduced(self.tail.reduce, fitted)
 
     def _reduced(self, history: History) -> History:
-        return replace(history, weights=self.tail.reduce(history.weights))
+        return replace(history, weights=self.tail.reduce(history.weights), failed=self.tail.reduce(history.failed))
 
 
 def annealing(problem: Problem, tail: phases.Tail) -> Annealing:

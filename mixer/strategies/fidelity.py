@@ -88,7 +88,7 @@ class MultiFidelity:
         tried = np.unique(history.weights, axis=0)
         best = self.pool[np.argmin(fitted.mean(self.pool))]
         random = np.random.default_rng([self.seed, 3, history.num_rounds])
-        fresh = self.pool[~among(self.pool, tried)]
+        fresh = self.pool[~among(self.pool, history.tried)]
         return np.concatenate([tried, fresh, around(best, self.limits, AROUND, random)])
 
 

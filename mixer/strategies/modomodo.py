@@ -32,7 +32,7 @@ class MoDoMoDo:
     name: str = "modomodo"
 
     def propose(self, history: History, n: int) -> Floats:
-        return first(self.start[len(history) :], n)
+        return first(self.start[len(history.tried) :], n)
 
     def recommend(self, history: History) -> Floats:
         rows = self.pool if self.listed else self._candidates(history)

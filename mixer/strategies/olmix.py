@@ -42,7 +42,7 @@ class Olmix:
     name: str = "olmix"
 
     def propose(self, history: History, n: int) -> Floats:
-        return first(self.start[len(history) :], n)
+        return first(self.start[len(history.tried) :], n)
 
     def recommend(self, history: History) -> Floats:
         laws = self.fit(history)

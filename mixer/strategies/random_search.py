@@ -16,7 +16,7 @@ class RandomSearch:
     name: str = "random"
 
     def propose(self, history: History, n: int) -> Floats:
-        return first(self.start[len(history) :], n)
+        return first(self.start[len(history.tried) :], n)
 
     def recommend(self, history: History) -> Floats:
         best: Floats = history.weights[np.argmin(history.losses)]

@@ -29,7 +29,7 @@ class RegMix:
     name: str = "regmix"
 
     def propose(self, history: History, n: int) -> Floats:
-        return first(self.start[len(history) :], n)
+        return first(self.start[len(history.tried) :], n)
 
     def recommend(self, history: History) -> Floats:
         # Stable, so that ties keep the order of the draws on every machine.

@@ -107,7 +107,7 @@ class Frozen:
         return None if fitted is None else Reduced(self.groups.reduce, fitted)
 
     def _reduced(self, history: History) -> History:
-        return replace(history, weights=self.groups.reduce(history.weights))
+        return replace(history, weights=self.groups.reduce(history.weights), failed=self.groups.reduce(history.failed))
 
 
 class Reduced:
