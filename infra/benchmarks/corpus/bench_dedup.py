@@ -1,14 +1,14 @@
 """A million documents with graded copies, from JSONL to duplicates, against two peers that work the same way.
 
-Speed: ours on all documents and, in turn with each peer, on the peers' smaller number. Quality, from nothing but what
-each keeps: of all pairs whose exact similarity reaches the threshold, the share of which one is gone (recall); of
-what is gone, the share to which something that is kept is that similar (precision).
+Speed: ours on all documents, beside text-dedup on all, and in turn with each peer on a smaller number. Quality, from
+nothing but what each keeps: of all pairs whose exact similarity reaches the threshold, the share of which one is gone
+(recall); of what is gone, the share to which something that is kept is that similar (precision).
 """
 
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -38,9 +38,11 @@ def measure(bench: Bench) -> Iterator[Row]:
         notes = {"peak_bytes": found.ours[0]["peak_bytes"], "peak_bytes_peer": found.peer[0]["peak_bytes"]}
         yield found.row(f"dedup: equal n, against {name}", "documents/s", MUST, processes=2, **notes)
     yield from _quality(few, kept, bench)
-    whole = _ours(bench, bench.work / "kept-whole.npy", shards(bench.data, bench.work, int(DOCUMENTS * bench.scale)))
-    for name, found in pairs.items():
-        yield _extrapolated(name, whole, found.peer)
+    files = shards(bench.data, bench.work, int(DOCUMENTS * bench.scale))
+    whole = _ours(bench, bench.work / "kept-whole.npy", files)
+    yield _of_whole("datatrove", whole, pairs["datatrove"].peer, peer="its rate at its n, as if it stayed the same")
+    theirs = _peer(bench, "text-dedup", bench.work / "kept-text-dedup-whole.npy", files)
+    yield _of_whole("text-dedup", whole, [theirs], peak_bytes_peer=theirs["peak_bytes"])
 
 
 def _ours(bench: Bench, out: Path, files: list[Path]) -> dict[str, Any]:
@@ -62,17 +64,19 @@ def _split(files: list[Path], folder: Path) -> list[Path]:
     return halves
 
 
-def _extrapolated(name: str, whole: Mapping[str, Any], peer: Any) -> Row:
+def _of_whole(name: str, whole: Mapping[str, Any], peer: Sequence[Mapping[str, Any]], **more: Any) -> Row:
+    """All documents, ours once, beside a peer's rate."""
     rate, theirs = whole["n"] / whole["seconds"], float(np.median([one["n"] / one["seconds"] for one in peer]))
     notes = {
         "n_peer": peer[0]["n"],
-        "peer": "its rate at its n; its time for ours is extrapolated linearly",
         "seconds": whole["seconds"],
+        "seconds_peer": float(np.median([one["seconds"] for one in peer])),
         "by_stage": whole["by_stage"],
         "peak_by_stage": whole["peak_by_stage"],
         "memory_setting": whole["memory_setting"],
         "counts": whole["counts"],
         "processes": 2,
+        **more,
     }
     return Row(
         f"dedup: one million, against {name}", rate, theirs, rate / theirs, "documents/s", whole["n"], 1, None,
