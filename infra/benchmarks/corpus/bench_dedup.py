@@ -64,13 +64,13 @@ def _split(files: list[Path], folder: Path) -> list[Path]:
     return halves
 
 
-def _of_whole(name: str, whole: Mapping[str, Any], peer: Sequence[Mapping[str, Any]], **more: Any) -> Row:
-    """All documents, ours once, beside a peer's rate."""
-    rate, theirs = whole["n"] / whole["seconds"], float(np.median([one["n"] / one["seconds"] for one in peer]))
+def _of_whole(name: str, whole: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], **more: Any) -> Row:
+    """All documents, ours once, beside the rate of a peer's runs."""
+    rate, theirs = whole["n"] / whole["seconds"], float(np.median([one["n"] / one["seconds"] for one in runs]))
     notes = {
-        "n_peer": peer[0]["n"],
+        "n_peer": runs[0]["n"],
         "seconds": whole["seconds"],
-        "seconds_peer": float(np.median([one["seconds"] for one in peer])),
+        "seconds_peer": float(np.median([one["seconds"] for one in runs])),
         "by_stage": whole["by_stage"],
         "peak_by_stage": whole["peak_by_stage"],
         "memory_setting": whole["memory_setting"],
