@@ -1,4 +1,4 @@
-"""Frozen groups as the settings name them: clusters by name or number, with shares given, natural, or of a mixture."""
+"""Frozen groups and bounds as the settings name them: clusters by name or number, with shares given or of a mixture."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,13 @@ from pathlib import Path
 
 from mixer.strategies.reuse import Groups
 from pipelines.errors import SettingsError
-from pipelines.settings import Frozen
+from pipelines.settings import Bound, Frozen
 
 
-def groups_of(frozen: Sequence[Frozen], names: Sequence[str], token_counts: Sequence[int]) -> Groups:
-    """The groups among clusters of these names and tokens; SettingsError for what is none of them."""
+def groups_of(
+    frozen: Sequence[Frozen], names: Sequence[str], token_counts: Sequence[int], bounds: Sequence[Bound] = ()
+) -> Groups:
+    """The groups among clusters of these names and tokens, within bounds; SettingsError for what is none of them."""
     found: list[tuple[list[int], list[float]]] = []
     for group in frozen:
         numbers = [number_of(cluster, names) for cluster in group.clusters]
@@ -21,10 +23,11 @@ def groups_of(frozen: Sequence[Frozen], names: Sequence[str], token_counts: Sequ
         else:
             weights = [float(weight) for weight in group.weights]
         found.append((numbers, weights))
-    return Groups.of(len(names), found)
+    groups = Groups.of(len(names), found)
+    return groups.bounded([(number_of(one.cluster, names, "bounds"), one.min, one.max) for one in bounds])
 
 
-def number_of(cluster: str | int, names: Sequence[str]) -> int:
+def number_of(cluster: str | int, names: Sequence[str], setting: str = "frozen") -> int:
     """The number of a cluster; SettingsError where none is called that, or several are."""
     if isinstance(cluster, int) and 0 <= cluster < len(names):
         return cluster
@@ -32,7 +35,7 @@ def number_of(cluster: str | int, names: Sequence[str]) -> int:
     if len(found) != 1:
         told = f"{len(found)} clusters are called that; name it by number" if found else "no cluster is called that"
         known = ", ".join(f"{number} {name}" for number, name in enumerate(names))
-        raise SettingsError(f"search.frozen: clusters names {cluster!r}: {told}; there are: {known}")
+        raise SettingsError(f"search.{setting}: clusters names {cluster!r}: {told}; there are: {known}")
     return found[0]
 
 

@@ -105,7 +105,7 @@ class MixtureSearch:
     `target`: where its search documents lie, and of what topics they are. `data`: digest of token pools and targets.
     `budget_tokens`: of the dataset, for the repetition caps; 0: what the clusters hold. `tasks`: the evaluations
     whose mean is the objective, by `weights`, for strategies that predict each apart; none: the objective as one.
-    `groups`: of clusters whose shares among themselves are frozen.
+    `groups`: of clusters whose shares among themselves are frozen, and bounds of shares.
     """
 
     folder: Path

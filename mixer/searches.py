@@ -46,7 +46,9 @@ def search_of(corpus: Corpus, folder: Path) -> MixtureSearch:
         budget_tokens=corpus.settings.dataset.tokens,
         tasks=objective.names,
         weights=objective.weights,
-        groups=groups_of(settings.frozen, names, counts) if settings.frozen else None,
+        groups=(
+            groups_of(settings.frozen, names, counts, settings.bounds) if settings.frozen or settings.bounds else None
+        ),
     )
 
 

@@ -304,6 +304,20 @@ class Frozen(Section):
         return self
 
 
+class Bound(Section):
+    """The least and the most that a mixture holds of a cluster."""
+
+    cluster: str | int = Field(description="by name or number")
+    min: float = Field(0.0, ge=0, lt=1, description="share of the tokens that it has at least, in every phase")
+    max: float = Field(1.0, gt=0, le=1, description="share of all tokens that it has at most")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"search.bounds: cluster {self.cluster!r} has min = {self.min:g} over max = {self.max:g}")
+        return self
+
+
 class Search(Section):
     """Which mixture: proxies, strategy, predictor, candidates."""
 
@@ -344,6 +358,7 @@ class Search(Section):
         ("natural", "uniform", "nearest", "entropy", "random"), description="what the found mixture is held against"
     )
     frozen: tuple[Frozen, ...] = Field((), description="groups of clusters that are searched as one")
+    bounds: tuple[Bound, ...] = Field((), description="least and most shares of clusters")
     max_failed: float = Field(0.2, ge=0, le=1, description="a round with more failed trials stops")
     trainer: tuple[str, ...] = Field((), description="one's own trainer, as the words of a command; empty: ours")
     evaluator: tuple[str, ...] = Field((), description="a command that measures each of our proxies; empty: none")
@@ -394,10 +409,11 @@ class Search(Section):
             raise ValueError(
                 "search.evaluator measures our trainer's proxies, and search.trainer is another; measure in that one"
             )
-        if self.frozen and self.predictor == "exposure":
+        if (self.frozen or self.bounds) and self.predictor == "exposure":
             raise ValueError(
-                "search.predictor = 'exposure' counts how often each cluster is read, and search.frozen hides the"
-                " clusters of a group; take another predictor, or freeze nothing"
+                "search.predictor = 'exposure' counts how often each cluster is read, and search.frozen"
+                " hides the clusters of a group, search.bounds the least share of one; take another predictor,"
+                " or freeze and bound nothing"
             )
         if self.predictor:
             _must_be_one("predictor", self.predictor, self.PREDICTORS)
@@ -461,6 +477,7 @@ class Search(Section):
         "predictor": "",
         "seeds": 1,
         "frozen": [],
+        "bounds": [],
         "fidelities": [],
         "phases": [],
         "early": "natural",
