@@ -6,14 +6,22 @@ pure buckets the optimum is known; with buckets that all hold the same topics no
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from mixer.recommendation import Recommendation
+from mixer.runs import loss_on
+from mixer.search import run_search
+from mixer.strategy import Target
 from mixer.trial import Loss, Result, Trial
+from pipelines.settings import Proxy, Search
 
 TARGET = np.array([0.5, 0.25, 0.15, 0.04, 0.02, 0.02, 0.01, 0.01])  # the topics that the target needs
 TOKENS = (10_000_000, 40_000_000, 5_000_000, 80_000_000, 60_000_000, 20_000_000, 30_000_000, 50_000_000)
 PURE = np.eye(len(TARGET))
+NEAREST = (2, 1, 1, 1, 1, 1, 1, 1)  # the target's documents
 BEST = TARGET ** (1 / 1.4) / (TARGET ** (1 / 1.4)).sum()  # where the derivatives of `loss` are equal, nearly
 
 
@@ -52,3 +60,23 @@ class PlantedTrainer:
         search, final = value + self.noise * random.standard_normal(2)
         losses = {"narrow/search": Loss(search, search / 3), "narrow/final": Loss(final, final / 3)}
         return Result(trial.key, losses, trial.schedule.tokens, 0.5)
+
+
+def search(folder: Path, trainer: Any, settings: Search, **changes: Any) -> Recommendation:
+    """A whole search of the planted problem, or what is left of it."""
+    given = {
+        "token_counts": TOKENS,
+        "target": Target.of_counts(np.array(NEAREST)),
+        "proxy": Proxy(),
+        "settings": settings,
+        "data": "digest",
+        "trainer": trainer,
+        "objective": loss_on("narrow/search"),
+    }
+    return run_search(folder, **{**given, **changes})
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    """Everything of a search that holds no times and no order of arrival."""
+    files = [*(folder / "candidates").iterdir(), *(folder / "fits").iterdir(), folder / "recommendation.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}

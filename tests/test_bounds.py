@@ -8,14 +8,12 @@ from planted import PlantedTrainer
 
 from mixer.candidates import Space, pool, start
 from mixer.freezing import groups_of
-from mixer.runs import loss_on
-from mixer.search import run_search
 from mixer.strategies.choice import RULES, STRATEGIES, strategy
 from mixer.strategies.reuse import Frozen, Groups
 from mixer.strategy import History, Problem, Target
 from pipelines.configuration import load
 from pipelines.errors import SettingsError
-from pipelines.settings import Bound, Proxy, Search
+from pipelines.settings import Bound, Search
 from pipelines.settings import Frozen as FrozenGroup
 
 SPACE = Space.of((10, 40, 5, 80, 60, 20), budget_tokens=215, max_epochs=8)
@@ -32,7 +30,7 @@ def measured(rows: np.ndarray, needs: np.ndarray) -> History:
     return History(rows, ((rows - needs) ** 2).sum(axis=1), np.ones(len(rows), np.int64), {})
 
 
-@pytest.mark.parametrize("name", [name for name in [*STRATEGIES, *RULES] if name != "climb-recipe"])
+@pytest.mark.parametrize("name", [*STRATEGIES, *RULES])
 def test_bounds_hold_in_every_mixture(name):
     groups = Groups.of(6, []).bounded([(0, 0.2, 0.3), (3, 0.1, 1.0), (4, 0.0, 0.15)])
     few = problem(groups, SPACE, target=groups.target(TARGET))
@@ -79,17 +77,7 @@ def test_a_whole_search_keeps_within_bounds_beside_frozen_groups_and_in_every_ph
     bounds = (Bound(cluster="maths", min=0.3), Bound(cluster=4, max=0.05))
     groups = groups_of([FrozenGroup(clusters=("food", "music"))], names, planted.TOKENS, bounds)
     settings = Search(rounds=(8, 4), tokens=1000, candidates=400, phases=phases, bounds=bounds)
-    found = run_search(
-        tmp_path,
-        token_counts=planted.TOKENS,
-        target=Target.of_counts(np.ones(8)),
-        proxy=Proxy(),
-        settings=settings,
-        data="digest",
-        trainer=PlantedTrainer(),
-        objective=loss_on("narrow/search"),
-        groups=groups,
-    )
+    found = planted.search(tmp_path, PlantedTrainer(), settings, groups=groups)
     drawn = [pq.read_table(path)["weights"].to_pylist() for path in (tmp_path / "candidates").glob("round-*.parquet")]
     rows = np.array([row for rows in drawn for row in rows]).reshape(12, -1, 8)
     overall = np.einsum("rpb,p->rb", rows, phases or (1.0,))

@@ -9,7 +9,7 @@ import planted
 import pyarrow.parquet as pq
 import pytest
 from made_searches import Planted, folder_of
-from planted import Killed, PlantedTrainer
+from planted import Killed, PlantedTrainer, outputs
 
 from assets import evidence as shown
 from mixer import candidates, journal, plan, stages
@@ -58,11 +58,6 @@ GIVEN = {
 
 def search(folder, trainer, settings=SETTINGS):
     return run_search(folder, settings=settings, trainer=trainer, **GIVEN)
-
-
-def outputs(folder) -> dict[str, bytes]:
-    files = [*(folder / "candidates").iterdir(), *(folder / "fits").iterdir(), folder / "recommendation.json"]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")

@@ -6,38 +6,26 @@ import numpy as np
 import planted
 import pyarrow.parquet as pq
 import pytest
-from planted import Killed, PlantedTrainer
+from planted import NEAREST, Killed, PlantedTrainer, outputs
 
 from mixer import candidates, comparison
-from mixer.journal import read
 from mixer.predictors.choice import PREDICTORS
 from mixer.predictors.kriging import Kriging
-from mixer.runs import loss_on, train_trials
-from mixer.search import MixtureSearch, run_search
+from mixer.runs import loss_on
+from mixer.search import MixtureSearch
 from mixer.strategies import choice
 from mixer.strategy import Problem, Target
 from mixer.tables import read_tables, written
-from mixer.trial import Schedule, Trial
 from pipelines.configuration import load
-from pipelines.errors import LeaseError, SettingsError, StoreError, TrialError
+from pipelines.errors import SettingsError, StoreError, TrialError
 from pipelines.settings import Proxy, Search
 
 SETTINGS = Search(strategy="climb", rounds=(20, 10, 5), tokens=1000, candidates=5000)
-NEAREST = [2, 1, 1, 1, 1, 1, 1, 1]
 WITH_TOPICS = Target(np.array(NEAREST), np.eye(8), np.array(NEAREST) / sum(NEAREST) * 0.9 + np.eye(8)[3] * 0.1)
 
 
 def search(folder, trainer, settings=SETTINGS, **changes):
-    given = {
-        "token_counts": planted.TOKENS,
-        "target": Target.of_counts(NEAREST),
-        "proxy": Proxy(),
-        "settings": settings,
-        "data": "digest",
-        "trainer": trainer,
-        "objective": loss_on("narrow/search"),
-    }
-    return run_search(folder, **{**given, **changes})
+    return planted.search(folder, trainer, settings, **changes)
 
 
 def compare(folder, found, trainer, settings=SETTINGS):
@@ -62,12 +50,6 @@ def steps(folder, settings=SETTINGS) -> MixtureSearch:
         data="digest",
         objective=loss_on("narrow/search"),
     )
-
-
-def outputs(folder) -> dict[str, bytes]:
-    """Everything that holds no times and no order of arrival."""
-    files = [*(folder / "candidates").iterdir(), *(folder / "fits").iterdir(), folder / "recommendation.json"]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -332,82 +314,6 @@ def test_a_finished_search_is_a_table_of_all_its_runs(finished, tmp_path):
     assert np.allclose(again.weights, runs.weights, rtol=0, atol=1e-15)
     told = {trial.key: trainer.result(trial).losses["narrow/search"].nats for trial in trainer.trained}
     assert again.metrics["objective"].tolist() == [told[key] for key in runs.keys]
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Failures
-
-
-def test_a_few_failures_are_journalled_and_left_out(tmp_path):
-    trainer = PlantedTrainer(fails=lambda trial: trial.round in (1, 2) and trial.index % 7 == 3)
-    search(tmp_path, trainer)
-    failed = [entry.trial for entry in read(tmp_path / "journal.jsonl") if entry.result.failed]
-    assert [(trial.round, trial.index) for trial in failed] == [(1, 3), (1, 10), (1, 17), (2, 3)]
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["cost"]["climb"]["num_failed"] == 4
-    assert [fit["num_runs"] for fit in report["rounds"]] == [17, 26, 31]
-    before = outputs(tmp_path)
-    # They stay failed: a resumed search ends as the unbroken one, even where they would work now.
-    again = PlantedTrainer()
-    search(tmp_path, again)
-    assert again.trained == []
-    assert outputs(tmp_path) == before
-
-
-def test_too_many_failures_stop_the_round_and_are_trained_again(finished, tmp_path):
-    trainer = PlantedTrainer(fails=lambda trial: trial.round == 2)
-    with pytest.raises(TrialError, match=r"3 of 10 trials failed in round 2.*climb 2: out of memory.*journal"):
-        search(tmp_path, trainer)
-    search(tmp_path, PlantedTrainer())
-    assert outputs(tmp_path) == outputs(finished[0])
-
-
-def test_all_failed_with_every_failure_allowed(tmp_path):
-    settings = Search(**{**SETTINGS.model_dump(), "max_failed": 1.0})
-    with pytest.raises(TrialError, match="all 20 trials failed, the first: out of memory"):
-        search(tmp_path, PlantedTrainer(fails=lambda trial: True), settings)
-
-
-def test_objective_that_the_trainer_does_not_measure(tmp_path):
-    with pytest.raises(SettingsError, match=r"no loss named broad/search.*narrow/search, narrow/final"):
-        search(tmp_path, PlantedTrainer(), objective=loss_on("broad/search"))
-
-
-def test_trainers_that_do_not_keep_their_word(tmp_path):
-    trials = [Trial(Schedule.static((0.5, 0.5), 10), Proxy(), seed, "d", 1, seed) for seed in range(3)]
-    train = partial(train_trials, objective=loss_on("narrow/search"), max_failed=0.0)
-
-    class Silent(PlantedTrainer):
-        def train(self, trials, on_result):
-            on_result(self.result(trials[0]))
-
-    topics = np.ones((2, 8)) / 8
-    with pytest.raises(TrialError, match="without a result for 2 trials"):
-        train(tmp_path / "a.jsonl", trials, trainer=Silent(topics))
-
-    class Confused(PlantedTrainer):
-        def train(self, trials, on_result):
-            on_result(self.result(Trial(trials[0].schedule, Proxy(), 99, "d", 1, 0)))
-
-    with pytest.raises(TrialError, match="nobody asked for"):
-        train(tmp_path / "b.jsonl", trials, trainer=Confused(topics))
-
-    class Nested(PlantedTrainer):
-        def train(self, trials, on_result):
-            train(tmp_path / "c.jsonl", trials, trainer=PlantedTrainer(topics))
-
-    with pytest.raises(LeaseError):
-        train(tmp_path / "c.jsonl", trials, trainer=Nested(topics))
-
-
-def test_progress_counts_each_trial_of_the_round(tmp_path):
-    seen = []
-    search(tmp_path, PlantedTrainer(fails=lambda trial: trial.index == 1), progress=seen.append,
-           settings=Search(**{**SETTINGS.model_dump(), "max_failed": 0.3}))  # fmt: skip
-    first = [one for one in seen if one.trial.round == 1]
-    assert [(one.done, one.total) for one in first] == [(index, 20) for index in range(1, 21)]
-    assert np.isnan(first[1].loss)
-    assert first[-1].best == min(one.loss for one in first if np.isfinite(one.loss))
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -6,32 +6,16 @@ import numpy as np
 import planted
 import pyarrow.parquet as pq
 import pytest
-from planted import Killed, PlantedTrainer
+from planted import Killed, PlantedTrainer, search
 
 from mixer.freezing import groups_of
 from mixer.journal import read
-from mixer.runs import loss_on
-from mixer.search import run_search
-from mixer.strategy import Target
 from pipelines.configuration import load
 from pipelines.errors import SettingsError
-from pipelines.settings import Frozen, Proxy, Search
+from pipelines.settings import Frozen, Search
 
 SMALL = {"rounds": (8, 4), "tokens": 1000, "candidates": 400}
 NAMES = ["law", "maths", "news", "code", "games", "food", "music", "law"]
-
-
-def search(folder, trainer, settings, **changes):
-    given = {
-        "token_counts": planted.TOKENS,
-        "target": Target.of_counts([2, 1, 1, 1, 1, 1, 1, 1]),
-        "proxy": Proxy(),
-        "settings": settings,
-        "data": "digest",
-        "trainer": trainer,
-        "objective": loss_on("narrow/search"),
-    }
-    return run_search(folder, **{**given, **changes})
 
 
 def report_of(folder):

@@ -17,7 +17,7 @@ import numpy as np
 
 from mixer.candidates import Floats
 from mixer.prediction import Prediction
-from mixer.predictors.kriging import BLOCK_ROWS, MIN_SCALE, PASSES, SLOPE, WORTH, kernel
+from mixer.predictors.kriging import BLOCK_ROWS, MIN_SCALE, SLOPE, kernel, relevances
 
 TARGET = 1.0
 LENGTHS = np.geomspace(0.1, 10.0, 9)
@@ -76,7 +76,7 @@ class FittedFidelities:
         length, process = _of_best_length(runs, biases[len(biases) // 2])
         if len(biases) > 1:
             process = max((likeliest(runs, length, bias) for bias in biases), key=lambda one: one.likelihood)
-        self.relevances = relevances(runs, length, process)
+        self.relevances = relevances(weights.shape[1], lambda tried: _likelihood(runs, length, process, tried))
         self.runs = Runs.of(runs.points * self.relevances, fidelities, losses)
         self.length, process = _of_best_length(self.runs, process.bias)
         processes = [likeliest(self.runs, self.length, bias) for bias in biases]
@@ -187,23 +187,6 @@ def likeliest(runs: Runs, length: float, bias: float) -> Process:
             )
     assert best is not None
     return best
-
-
-def relevances(runs: Runs, length: float, process: Process) -> Floats:
-    """(buckets,) powers of two by which the buckets' distances count, as in mixer/predictors/kriging.py."""
-    found = np.ones(runs.points.shape[1])
-    now = _likelihood(runs, length, process, found)
-    for _ in range(PASSES):
-        before = found.copy()
-        for bucket in range(len(found)):
-            tried = found.copy()
-            tried[bucket] *= 2
-            then = _likelihood(runs, length, process, tried)
-            if then > now + WORTH:
-                found, now = tried, then
-        if np.array_equal(found, before):
-            break
-    return found
 
 
 def _likelihood(runs: Runs, length: float, process: Process, relevances: Floats) -> float:

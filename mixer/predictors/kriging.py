@@ -13,6 +13,7 @@ section 5.1, by coordinates, so that it stays the same fit everywhere).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +96,10 @@ class Bent:
         self.length, self.process = _of_best_length(self._bent(weights), losses)
         if passes:
             noise = self.process.noise
-            self.relevances = relevances(self._bent(weights), losses, self.length, noise, passes)
+            points = self._bent(weights)
+            self.relevances = relevances(
+                points.shape[1], lambda tried: _likelihood(points * tried, losses, self.length, noise), passes
+            )
             self.length, self.process = _of_best_length(self._bent(weights), losses)
         self._points = self._bent(weights)
 
@@ -131,16 +135,16 @@ class Bent:
         return kernel(points, self._points, self.length)
 
 
-def relevances(points: Floats, losses: Floats, length: float, noise: float, passes: int) -> Floats:
-    """(buckets,) powers of two by which the buckets' distances count, at a given length and noise."""
-    found = np.ones(points.shape[1])
-    now = _likelihood(points, losses, length, noise)
+def relevances(num: int, likelihood: Callable[[Floats], float], passes: int = PASSES) -> Floats:
+    """(num,) powers of two by which the buckets' distances count, each where it makes the runs likelier by WORTH."""
+    found = np.ones(num)
+    now = likelihood(found)
     for _ in range(passes):
         before = found.copy()
-        for bucket in range(len(found)):
+        for bucket in range(num):
             tried = found.copy()
             tried[bucket] *= 2
-            then = _likelihood(points * tried, losses, length, noise)
+            then = likelihood(tried)
             if then > now + WORTH:
                 found, now = tried, then
         if np.array_equal(found, before):
