@@ -111,9 +111,14 @@ def test_agreement_of_clusters_and_domains() -> None:
     assert agreement([0, 1, 0, 1], ["a", "a", "b", "b"]) < 0.1
 
 
-def test_memory_is_that_of_the_block() -> None:
+@pytest.mark.parametrize("can_be_set_back", [True, False])
+def test_memory_is_that_of_the_block(can_be_set_back: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import crawl_stages
     from crawl_stages import tree, watched
 
+    if not can_be_set_back:  # as where /proc is read-only: the mark of an earlier block stays
+        peak = max(crawl_stages._high_water(os.getpid()), crawl_stages._resident(os.getpid())) + (1 << 30)
+        monkeypatch.setattr(crawl_stages, "_high_water", lambda pid: peak)
     with watched() as small:
         pass
     with watched() as large:

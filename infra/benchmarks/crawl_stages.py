@@ -3,8 +3,9 @@
     python infra/benchmarks/crawl_stages.py WORKSPACE [STAGE]        every step that is missing, up to STAGE
 
 A script of its own, since the engine's workers import whatever their parent's main module imports.
-Peaks are those of one stage: the kernel's own high-water marks are set back before it. The sum over processes
-is sampled and counts a page once for each process that shares it, so it is an upper bound.
+Peaks are those of one stage: the kernel's own high-water marks are set back before it; where a kernel does not let
+one be set back, that process is sampled instead. The sum over processes is sampled and counts a page once for each
+process that shares it, so it is an upper bound.
 """
 
 import json
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from pipelines.store import Workspace
 
 SAMPLE_SECONDS = 0.05
 TREE_SECONDS = 0.5  # between looks for new children
+SLACK_BYTES = 16 << 20  # what two reads of its sizes may differ by: kernels count pages per core
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -61,8 +63,7 @@ def tree(root: int) -> list[int]:
 def watched() -> Iterator[Memory]:
     """Peaks of this process and its children until the block ends."""
     memory, done = Memory(), threading.Event()
-    for pid in tree(os.getpid()):
-        _set_back(pid)
+    stuck = {pid for pid in tree(os.getpid()) if not _set_back(pid)}
     thread = threading.Thread(target=_sample, args=(memory, done), daemon=True)
     thread.start()
     try:
@@ -71,7 +72,8 @@ def watched() -> Iterator[Memory]:
         done.set()
         thread.join()
         for pid in tree(os.getpid()):
-            memory.processes[pid] = max(memory.processes.get(pid, 0), _high_water(pid))
+            last = _resident(pid) if pid in stuck else _high_water(pid)
+            memory.processes[pid] = max(memory.processes.get(pid, 0), last)
 
 
 def run(corpus: Corpus, until: str = "") -> None:
@@ -138,11 +140,11 @@ def _high_water(pid: int) -> int:
     return next((int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
-def _set_back(pid: int) -> None:
-    try:
+def _set_back(pid: int) -> bool:
+    """Whether the process's high-water mark now is what it holds."""
+    with suppress(OSError):  # a child that has ended, a container that forbids it, or a kernel without it
         Path(f"/proc/{pid}/clear_refs").write_text("5")
-    except OSError:
-        return  # a child that has ended, or a kernel without it: then peaks are those since the start
+    return _high_water(pid) <= _resident(pid) + SLACK_BYTES
 
 
 if __name__ == "__main__":
