@@ -77,9 +77,9 @@ def rows_match_documents(corpus: Corpus, report: Report) -> Finding:
 
 def sizes_not_degenerate(corpus: Corpus, report: Report) -> Finding:
     """At least two clusters, none empty, none with nearly all tokens."""
-    from pipelines.fitting import read_clusters
+    from pipelines.clusters import read_clusters
 
-    tokens = read_clusters(corpus)[0]["tokens"].to_pylist()
+    tokens = read_clusters(corpus)["tokens"].to_pylist()
     largest = max(tokens) / max(1, sum(tokens))
     holds = len(tokens) >= 2 and min(tokens) > 0 and largest <= MAX_CLUSTER_SHARE
     return Finding(holds, {"clusters": len(tokens), "largest_share": largest, "smallest_tokens": min(tokens)})
@@ -204,12 +204,12 @@ def vectors_finite(corpus: Corpus, crawl: str) -> Finding:
 
 def tokens_match_manifest(corpus: Corpus) -> Finding:
     """The pools are as long as their index says, and hold together what the clusters' table counts."""
-    from pipelines.fitting import read_clusters
+    from pipelines.clusters import read_clusters
     from pipelines.pooling import open_pool
 
     pool = open_pool(corpus)
     held = pool.num_tokens["train"] + pool.num_tokens["validation"]
-    stated = read_clusters(corpus)[0]["tokens"].to_numpy()
+    stated = read_clusters(corpus)["tokens"].to_numpy()
     return Finding(held.tolist() == stated.tolist(), {"held": int(held.sum()), "stated": int(stated.sum())})
 
 

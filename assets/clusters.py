@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets import claims
-from assets.columns import edits, embeddings, signals
+from assets.columns import edits, embeddings, scores, signals
 from assets.corpus import duplicates, repeats, targets, verdicts
 from assets.crawl import documents
 from assets.partitions import of_every_crawl
@@ -64,19 +64,19 @@ def tokens(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Reco
 
 @of_corpus(
     centroids,
-    *of_every_crawl(signals, fine_clusters, tokens),
+    *of_every_crawl(signals, scores, fine_clusters, tokens),
     group="clusters",
     kinds={"scipy"},
     blocking=["sizes_not_degenerate"],
 )
 def clusters(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
-    """Fine clusters scored, pruned, merged and named: one table for all crawls."""
-    from pipelines.fitting import run_clusters
+    """Fine clusters scored, pruned, merged, cut into tiers of quality and named: one table for all crawls."""
+    from pipelines.clusters import run_clusters
 
     return once(context, workspace, run_clusters, sizes_not_degenerate=claims.sizes_not_degenerate)
 
 
-@of_corpus(clusters, *of_every_crawl(fine_clusters, tokens), group="clusters", kinds={"numpy"})
+@of_corpus(clusters, *of_every_crawl(signals, scores, fine_clusters, tokens), group="clusters", kinds={"numpy"})
 def pools(context: dg.AssetExecutionContext, workspace: CorpusResource) -> Materialised:
     """One memory-mapped token file per cluster, train and validation apart by document."""
     from pipelines.pooling import run_pools

@@ -119,9 +119,9 @@ def _tables(corpus: Corpus, report: Report) -> dict[str, Any]:
             found["sample"] = sample(rows)
     kind = report.stage.partition(" ")[0]
     if kind == "clusters":
-        from pipelines.fitting import read_clusters
+        from pipelines.clusters import read_clusters
 
-        found["clusters_found"] = table(read_clusters(corpus)[0].drop_columns(["examples"]).to_pylist())
+        found["clusters_found"] = table(read_clusters(corpus).drop_columns(["examples"]).to_pylist())
     elif kind == "round":
         found["leaderboard"] = table(evidence.trials(corpus, evidence.round_of(report.stage)))
     elif kind == "predictor":

@@ -175,6 +175,6 @@ def _columns(corpus: Corpus, report: Report, name: str) -> list[Any]:
 
 
 def _cluster_table(corpus: Corpus) -> dict[str, list[Any]]:
-    from pipelines.fitting import read_clusters
+    from pipelines.clusters import read_clusters
 
-    return dict(read_clusters(corpus)[0].select(["name", "tokens"]).to_pydict())
+    return dict(read_clusters(corpus).select(["name", "tokens"]).to_pydict())

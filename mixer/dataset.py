@@ -111,10 +111,10 @@ def _manifest(
     wishes: Mapping[str, Any],
 ) -> dict[str, Any]:
     from pipelines import configuration
+    from pipelines.clusters import read_clusters
     from pipelines.demo.crawls import ATTRIBUTIONS
-    from pipelines.fitting import read_clusters
 
-    table, _ = read_clusters(corpus)
+    table = read_clusters(corpus)
     names = dict(zip(table["cluster"].to_pylist(), table["name"].to_pylist(), strict=True))
     settings = configuration.dumped(corpus.settings)
     del settings["engine"]  # how it was made changes no byte of it
@@ -199,12 +199,13 @@ def _inputs(corpus: Corpus, stage: Stage) -> dict[str, str]:
 
 def _models(corpus: Corpus) -> dict[str, str]:
     settings = corpus.settings
-    tokenizer = _without_places(settings.tokens.tokenizer)
+    tokenizer, tiered = _without_places(settings.tokens.tokenizer), settings.clusters.tiers
     return {
         "encoder": f"{settings.embeddings.encoder} of {_without_places(settings.embeddings.model)}"
         if lineage.by_topic(settings)
         else "none: clusters are the folders of the input",
         "cluster_scores": ", ".join(_without_places(list(settings.clusters.scores))) or "from the quality signals",
+        **({"tiers_of_quality": settings.clusters.tier_score or "from the quality signals"} if tiered else {}),
         "tokenizer": f"bpe, {settings.tokens.vocabulary} entries" if tokenizer == "bpe" else tokenizer,
         "language": _without_places(settings.language.model),
     }

@@ -46,12 +46,12 @@ class Candidates:
 
 
 def pooled(corpus: Corpus) -> Candidates:
-    from pipelines.fitting import read_clusters
+    from pipelines.clusters import read_buckets
     from pipelines.pooling import pooled_parts
 
-    _, merged = read_clusters(corpus)
+    buckets = read_buckets(corpus)
     parts, columns, num_outside = [], [], 0
-    for ordinal, (crawl, part, rows) in enumerate(pooled_parts(corpus, merged, ("num_bytes", "text_digest"))):
+    for ordinal, (crawl, part, rows) in enumerate(pooled_parts(corpus, buckets, ("num_bytes", "text_digest"))):
         parts.append((crawl, part))
         pooled = np.flatnonzero(np.asarray(rows["bucket"]) >= 0)
         num_outside += int((np.asarray(rows["num_tokens"]) > 0).sum()) - len(pooled)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pipelines import lineage
 from pipelines.columns import DROPS
 from pipelines.corpus import Corpus
@@ -153,7 +155,7 @@ def _way(corpus: Corpus, hit: _Hit) -> list[tuple[str, str]]:
                 f"{stage.label}/{hit.part}: row {hit.row} is not of document {document['id'].hex()}; delete"
                 " that folder and run the stage again"
             )
-        told.append((name, _told(corpus, name, rows[0])))
+        told.append((name, _bucket(corpus, hit) if name == "fine_clusters" else _told(name, rows[0])))
         if name in DROPS and told[-1][1].startswith("dropped"):
             return told
     return told + _taken_down(corpus, hit)
@@ -216,7 +218,7 @@ def _file(corpus: Corpus, crawl: str, part: str) -> str:
     return str(lineage.documents(corpus, crawl).sidecar(part)["file"])
 
 
-def _told(corpus: Corpus, name: str, row: dict[str, Any]) -> str:
+def _told(name: str, row: dict[str, Any]) -> str:
     if name == "edits":
         spans = row["edits"] or []
         return f"{len(spans)} spans cut: {', '.join(sorted({span['reason'] for span in spans}))}" if spans else "none"
@@ -243,27 +245,29 @@ def _told(corpus: Corpus, name: str, row: dict[str, Any]) -> str:
         return f"dropped: its vector nearly agrees ({row['similarity']:.3f}) with {keeper.hex()}" if keeper else "kept"
     if name == "embeddings":
         return "embedded" if row["embedded"] else "not embedded: behind the coarse gate"
-    if name == "tokens":
-        return f"{row['num_tokens']} tokens"
-    return _cluster(corpus, row["cluster"])
+    return f"{row['num_tokens']} tokens"
 
 
 def _plainly(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
 
 
-def _cluster(corpus: Corpus, fine: int) -> str:
-    from pipelines.fitting import read_clusters
+def _bucket(corpus: Corpus, hit: _Hit) -> str:
+    from pipelines.buckets import placed
+    from pipelines.clusters import read_buckets, read_clusters
 
+    row = placed(corpus, hit.crawl, hit.part).slice(hit.row, 1)
+    fine, score = row["fine"][0].as_py(), row["score"][0].as_py()
     if fine < 0:
         topical = lineage.by_topic(corpus.settings)
         return f"in no cluster, since it was {'not embedded' if topical else 'of no domain of the fitted crawls'}"
     try:
-        table, merged = read_clusters(corpus)
+        table, buckets = read_clusters(corpus), read_buckets(corpus)
     except StoreError:
         return f"fine cluster {fine}"
-    number = int(merged[fine])
-    return f"fine cluster {fine}, " + (f"cluster {number}: {table['name'][number]}" if number >= 0 else "pruned")
+    number = int(buckets.numbers(np.array([fine]), np.array([score]))[0])
+    said = f"fine cluster {fine}, " + (f"cluster {number}: {table['name'][number]}" if number >= 0 else "pruned")
+    return f"{said}, score {score:.3f}" if corpus.settings.clusters.tiers and number >= 0 else said
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ STEPS = (
     Step("semantic", "pipelines.duplicates.semantic", "crawl"),
     Step("tokenizer", "pipelines.fitting", "corpus"),
     Step("tokens", "pipelines.stages", "crawl"),
-    Step("clusters", "pipelines.fitting", "corpus"),
+    Step("clusters", "pipelines.clusters", "corpus"),
     Step("pools", "pipelines.pooling", "corpus"),
     Step("evaluations", "pipelines.pooling", "corpus"),
     Step("round", "mixer.stages", "round"),

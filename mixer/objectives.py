@@ -16,9 +16,9 @@ from mixer.choices import Choices
 from mixer.data import Evaluation
 from mixer.lineage import asked
 from mixer.runs import Objective, Part
+from pipelines.clusters import read_clusters
 from pipelines.corpus import Corpus
 from pipelines.errors import SettingsError
-from pipelines.fitting import read_clusters
 from pipelines.pooling import open_pool, read_evaluations, read_tasks
 from pipelines.settings import CLUSTER, Settings
 from pipelines.token_pools import Pool
@@ -111,7 +111,7 @@ def weighed(corpus: Corpus, documents: Mapping[str, np.ndarray], clusters: np.nd
 
 def _cluster(corpus: Corpus, name: str) -> str:
     """`cluster/003` from that, `cluster/3` or `cluster/` and its name; SettingsError for one that is none."""
-    wanted, names = name.removeprefix(CLUSTER), read_clusters(corpus)[0]["name"].to_pylist()
+    wanted, names = name.removeprefix(CLUSTER), read_clusters(corpus)["name"].to_pylist()
     numbers = [number for number, known in enumerate(names) if known == wanted]
     if not numbers and re.fullmatch(r"\d+", wanted) and int(wanted) < len(names):
         numbers = [int(wanted)]

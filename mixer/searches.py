@@ -19,10 +19,10 @@ from mixer.strategy import Target
 from mixer.topics import target_of
 from mixer.trainers import peak_bytes
 from mixer.trial import Trial
+from pipelines.clusters import read_clusters
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
 from pipelines.errors import SettingsError
-from pipelines.fitting import read_clusters
 from pipelines.pooling import open_pool
 
 Watch = Callable[[Progress], None]
@@ -34,7 +34,7 @@ def search_of(corpus: Corpus, folder: Path) -> MixtureSearch:
     counts = tuple(open_pool(corpus).num_tokens["train"].tolist())
     settings = mixing.search_settings(corpus)
     _check_searchable(corpus, counts, target)
-    names = read_clusters(corpus)[0]["name"].to_pylist()
+    names = read_clusters(corpus)["name"].to_pylist()
     return MixtureSearch(
         folder=folder,
         token_counts=counts,
@@ -57,7 +57,7 @@ def _check_searchable(corpus: Corpus, counts: Sequence[int], target: Target) -> 
     settings = corpus.settings
     empty = [number for number, count in enumerate(counts) if not count]
     if empty:
-        names = read_clusters(corpus)[0]["name"].to_pylist()
+        names = read_clusters(corpus)["name"].to_pylist()
         raise SettingsError(
             f"no training tokens in {', '.join(names[number] for number in empty)}: too small a cluster;"
             " lower clusters.k (or raise clusters.distance), or lower tokens.validation"

@@ -21,10 +21,10 @@ from mixer.tables import Runs
 from mixer.takeover import Reusing, known, known_finals
 from mixer.trainers import close_trainers, peak_bytes, trainer_of
 from mixer.trial import Schedule, Trial
+from pipelines.clusters import read_clusters
 from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
 from pipelines.errors import SettingsError, StoreError
-from pipelines.fitting import read_clusters
 from pipelines.store import Stage
 
 METRICS = {  # by the comparison's unit
@@ -173,7 +173,7 @@ def leaders(corpus: Corpus, most: int) -> list[dict[str, Any]]:
 def search_table(corpus: Corpus) -> Runs:
     """The runs of a finished search as a table; TrialError where some of its rounds are not trained yet."""
     stage = mixing.search(corpus)
-    names = read_clusters(corpus)[0]["name"].to_pylist()
+    names = read_clusters(corpus)["name"].to_pylist()
     with stage.lease(), working(stage) as place:
         return search_of(corpus, place.folder).table([_column(name, number) for number, name in enumerate(names)])
 
@@ -198,7 +198,7 @@ def _evidence(corpus: Corpus) -> dict[str, Any]:
 
 def _mixture(corpus: Corpus, found: Recommendation) -> dict[str, Any]:
     """What mixture.json holds."""
-    table, _ = read_clusters(corpus)
+    table = read_clusters(corpus)
     told = found.to_json()
     # Random search that nobody compares with has only the runs that it shares with round 1: not its best.
     others = {**found.others}

@@ -14,8 +14,9 @@ from mixer.candidates import Floats
 from mixer.objectives import nearest, weighed
 from mixer.strategy import Target
 from pipelines import lineage
+from pipelines.clusters import read_buckets, read_fine_documents
 from pipelines.corpus import Corpus
-from pipelines.fitting import read_centroids, read_clusters, read_fine_documents
+from pipelines.fitting import read_centroids
 from pipelines.pooling import read_fine_evaluations
 
 TEMPERATURE = 0.1  # of cosines: a document's own topic gets a third of it on the demo's crawl
@@ -30,9 +31,9 @@ def target_of(corpus: Corpus) -> Target:
     counts = nearest(corpus)
     if not lineage.by_topic(corpus.settings):
         return Target.of_counts(counts)
-    merged, documents = read_clusters(corpus)[1], read_fine_documents(corpus).astype(np.float64)
+    buckets, documents = read_buckets(corpus), read_fine_documents(corpus).astype(np.float64)
     centroids = centred(read_centroids(corpus), documents)
-    composition = shared_out(by_cluster(documents, merged), centroids)
+    composition = shared_out(by_cluster(documents, buckets.merged), centroids)[:, buckets.clusters]
     listed = {name: np.array(fine, np.float64) for name, fine in read_fine_evaluations(corpus).items()}
     rows = shared_out(np.array([fine / fine.sum() for fine in listed.values()]).T, centroids).T
     return Target(counts, composition, weighed(corpus, dict(zip(listed, rows, strict=True)), composition.T))

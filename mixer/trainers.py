@@ -11,9 +11,10 @@ from mixer.handover import write_context
 from mixer.objectives import evaluations, objective_of, tasks, texts
 from mixer.place import mirror
 from mixer.trainer import ProcessTrainer, num_cores
+from pipelines.clusters import read_clusters
 from pipelines.corpus import Corpus
 from pipelines.errors import SettingsError
-from pipelines.fitting import read_clusters, tokenizer_json
+from pipelines.fitting import tokenizer_json
 from pipelines.pooling import open_pool
 
 _TRAINERS: dict[tuple[str, ...], ProcessTrainer | CommandTrainer] = {}
@@ -71,7 +72,7 @@ def _own(corpus: Corpus, split: str, folder: Path) -> CommandTrainer:
         split=split,
         objective=objective_of(corpus, split).names,
         pool=open_pool(corpus),
-        names=read_clusters(corpus)[0]["name"].to_pylist(),
+        names=read_clusters(corpus)["name"].to_pylist(),
         tokenizer=tokenizer_json(corpus),
         evaluations=texts(corpus, split),
         tasks=tasks(corpus, split),

@@ -337,28 +337,45 @@ def tokens(corpus: Corpus, crawl: str) -> Stage:
 def clusters(corpus: Corpus) -> Stage:
     """One table for all crawls. What is pruned, merged and named is decided on the fitted crawls alone."""
     topical = by_topic(corpus.settings)
-    apart = {"by", "k_init", "iterations", "sample", "seed"}
+    tiered = {"tiers", "tier_score"}
+    apart = {"by", "k_init", "iterations", "sample", "seed", *tiered}
     settings = (
         corpus.settings.clusters.model_dump(mode="json", exclude=apart)
         if topical
         else corpus.settings.clusters.model_dump(mode="json", include={"by", "scores"})
     )
+    if corpus.settings.clusters.tiers:
+        settings |= corpus.settings.clusters.model_dump(mode="json", include=tiered)
     settings["fit_crawls"] = list(corpus.fit_crawls)
     settings["scores"] = [_file(path, "clusters.scores") for path in settings["scores"]]
     inputs = [
         stage
         for crawl in corpus.crawls
-        for stage in (signals(corpus, crawl.name), fine_clusters(corpus, crawl.name), tokens(corpus, crawl.name))
+        for stage in (signals(corpus, crawl.name), *_bucketed(corpus, crawl.name), tokens(corpus, crawl.name))
     ]
     fitted = [centroids(corpus)] if topical else []
     return _whole(corpus, "clusters", "", settings, versions("scipy"), [*fitted, *inputs])
+
+
+def tiered_by(corpus: Corpus, crawl: str) -> Stage | None:
+    """The stage whose columns say which tier of its cluster a row is in; None without tiers."""
+    given = corpus.settings.clusters
+    if not given.tiers:
+        return None
+    return scores(corpus, crawl) if given.tier_score else signals(corpus, crawl)
+
+
+def _bucketed(corpus: Corpus, crawl: str) -> list[Stage]:
+    """The stages that say which bucket a row is in."""
+    scored = tiered_by(corpus, crawl)
+    return [fine_clusters(corpus, crawl), *([scored] if scored else [])]
 
 
 @settled
 def pools(corpus: Corpus) -> Stage:
     settings = corpus.settings.tokens.model_dump(mode="json", include={"validation"})
     inputs = [
-        stage for crawl in corpus.crawls for stage in (fine_clusters(corpus, crawl.name), tokens(corpus, crawl.name))
+        stage for crawl in corpus.crawls for stage in (*_bucketed(corpus, crawl.name), tokens(corpus, crawl.name))
     ]
     return _whole(corpus, "pools", "", settings, inputs=[clusters(corpus), *inputs])
 

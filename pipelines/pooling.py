@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import lineage
+from pipelines.buckets import Buckets, in_buckets
+from pipelines.clusters import read_buckets, read_clusters
 from pipelines.corpus import Corpus, Report
-from pipelines.fitting import published, read_centroids, read_clusters, tokenizer_json, write_json
+from pipelines.fitting import published, read_centroids, tokenizer_json, write_json
 from pipelines.store import Stage, aligned
 from pipelines.token_pools import Pool, PoolBatch, validation_rows, write_pool
 
@@ -26,12 +28,12 @@ def run_pools(corpus: Corpus) -> Report:
 def _pool(corpus: Corpus, folder: Path) -> dict[str, Any]:
     from pipelines.tokens import load_tokenizer
 
-    table, merged = read_clusters(corpus)
+    buckets = read_buckets(corpus)
     tokenizer = load_tokenizer(tokenizer_json(corpus))
     pool = write_pool(
         folder,
-        _batches(corpus, merged),
-        num_buckets=table.num_rows,
+        _batches(corpus, buckets),
+        num_buckets=len(buckets.clusters),
         vocabulary=tokenizer.vocabulary,
         tokenizer_digest=tokenizer.digest,
     )
@@ -42,8 +44,8 @@ def _pool(corpus: Corpus, folder: Path) -> dict[str, Any]:
     }
 
 
-def _batches(corpus: Corpus, merged: np.ndarray) -> Iterator[PoolBatch]:
-    for _, _, rows in pooled_parts(corpus, merged, ("tokens", "num_bytes")):
+def _batches(corpus: Corpus, buckets: Buckets) -> Iterator[PoolBatch]:
+    for _, _, rows in pooled_parts(corpus, buckets, ("tokens", "num_bytes")):
         yield PoolBatch(
             tokens=rows["tokens"].combine_chunks(),
             bucket=np.asarray(rows["bucket"]),
@@ -52,20 +54,18 @@ def _batches(corpus: Corpus, merged: np.ndarray) -> Iterator[PoolBatch]:
         )
 
 
-def pooled_parts(corpus: Corpus, merged: np.ndarray, columns: tuple[str, ...]) -> Iterator[tuple[str, str, pa.Table]]:
+def pooled_parts(corpus: Corpus, buckets: Buckets, columns: tuple[str, ...]) -> Iterator[tuple[str, str, pa.Table]]:
     """(crawl, part, rows) in a fixed order; rows carry id, bucket (-1: in no pool), validation and `columns`.
 
     `columns` are those of `tokens`; every row of the part is there, kept or not.
     """
     for crawl in corpus.crawls:
-        tokens, fine = lineage.tokens(corpus, crawl.name), lineage.fine_clusters(corpus, crawl.name)
+        tokens = lineage.tokens(corpus, crawl.name)
         for part in tokens.finished()["parts"]:
             rows = tokens.read(part["part"], ("id", "num_tokens", *columns))
-            clusters = fine.read(part["part"], ("id", "cluster"))
-            aligned(rows, clusters)
-            number = np.asarray(clusters["cluster"])
-            kept = (np.asarray(rows["num_tokens"]) > 0) & (number >= 0)
-            bucket = np.where(kept, merged[number], -1)
+            numbers = in_buckets(corpus, crawl.name, part["part"], buckets=buckets)
+            aligned(rows, numbers)
+            bucket = np.where(np.asarray(rows["num_tokens"]) > 0, np.asarray(numbers["bucket"]), -1)
             validation = validation_rows(rows["id"].combine_chunks(), corpus.settings.tokens.validation)
             rows = rows.append_column("bucket", pa.array(bucket, pa.int32()))
             yield crawl.name, part["part"], rows.append_column("validation", pa.array(validation))
@@ -108,9 +108,12 @@ def _evaluate(corpus: Corpus, folder: Path) -> dict[str, Any]:
         searched |= {name: [item.text for item in those if item.split == "search"] for name, those in items.items()}
         told |= {"tasks": len(items), "items": sum(map(len, items.values()))}
     fine = _fine_counts(corpus, stage, searched)
-    _, merged = read_clusters(corpus)
+    buckets, sizes = read_buckets(corpus), np.asarray(read_clusters(corpus)["tokens"])
     write_json(folder / "fine.json", fine)
-    write_json(folder / "clusters.json", {name: _merged_counts(counts, merged) for name, counts in fine.items()})
+    shared = {name: buckets.shared_out(counts, sizes) for name, counts in fine.items()}
+    if not corpus.settings.clusters.tiers:
+        shared = {name: counts.astype(np.int64) for name, counts in shared.items()}
+    write_json(folder / "clusters.json", {name: counts.tolist() for name, counts in shared.items()})
     return told
 
 
@@ -165,12 +168,6 @@ def _fine_counts(corpus: Corpus, stage: Stage, texts: Mapping[str, list[str]]) -
     return found
 
 
-def _merged_counts(fine: list[int], merged: np.ndarray) -> list[int]:
-    """The same by merged cluster; documents in pruned clusters are left out."""
-    kept = merged >= 0
-    return [int(count) for count in np.bincount(merged[kept], np.array(fine)[kept], int(merged.max()) + 1)]
-
-
 def _domain_counts(corpus: Corpus, texts: Mapping[str, list[str]]) -> dict[str, list[int]]:
     """The same by the domain whose tokens each document is likeliest of."""
     from pipelines import unigrams
@@ -178,17 +175,19 @@ def _domain_counts(corpus: Corpus, texts: Mapping[str, list[str]]) -> dict[str, 
 
     pool, tokenizer = open_pool(corpus), load_tokenizer(tokenizer_json(corpus))
     heads = (pool.tokens(bucket, "train")[:DOMAIN_TOKENS] for bucket in range(pool.num_buckets))
-    shares = unigrams.log_shares(np.stack([unigrams.counts(head, pool.vocabulary) for head in heads]))
+    each = np.stack([unigrams.counts(head, pool.vocabulary) for head in heads])
+    domain = read_buckets(corpus).clusters
+    shares = unigrams.log_shares(np.add.reduceat(each, np.flatnonzero(np.diff(domain, prepend=-1))))
     found = {}
     for name, documents in texts.items():
         ids = [np.asarray(one.values) for one in encode(tokenizer, documents)]
         number = unigrams.likeliest(ids, shares)
-        found[name] = [int(count) for count in np.bincount(number, minlength=pool.num_buckets)]
+        found[name] = [int(count) for count in np.bincount(number, minlength=len(shares))]
     return found
 
 
-def read_evaluations(corpus: Corpus) -> tuple[pa.Table, dict[str, list[int]]]:
-    """(one row per target, split and group; target or task -> documents per cluster)."""
+def read_evaluations(corpus: Corpus) -> tuple[pa.Table, dict[str, list[float]]]:
+    """(one row per target, split and group; target or task -> documents per bucket, shared out over tiers)."""
     stage = lineage.evaluations(corpus)
     stage.finished()
     table = corpus.workspace.read_table(*stage.steps, "evaluations.parquet")

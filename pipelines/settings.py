@@ -159,7 +159,25 @@ class Clusters(Section):
     distance: float = Field(1.5, gt=0, description="Ward distance, with merge = distance; depends on the encoder")
     scores: tuple[str, ...] = Field((), description="fastText classifiers by path; empty: a score from the signals")
     min_score: float = Field(0.0, description="fine clusters with a lower mean score are pruned")
+    tiers: tuple[float, ...] = Field(
+        (),
+        description="quantiles of each cluster's documents, by score, at which tiers of quality begin; empty: none",
+    )
+    tier_score: str = Field("", description="the one of `scores` that tiers go by; empty: a score from the signals")
     seed: int = Field(42, description="of k-means")
+
+    @model_validator(mode="after")
+    def _tiers_ascend(self) -> Self:
+        if list(self.tiers) != sorted(set(self.tiers)) or not all(0 < quantile < 1 for quantile in self.tiers):
+            raise ValueError(
+                f"clusters.tiers = {list(self.tiers)}: quantiles between 0 and 1, each above the one before it, such"
+                " as [0.5, 0.9] for a lower half, a middle and a best tenth"
+            )
+        if self.tier_score and not self.tiers:
+            raise ValueError(
+                f"clusters.tier_score = {self.tier_score!r} needs clusters.tiers, the quantiles; give both"
+            )
+        return self
 
 
 class Tokens(Section):
@@ -584,6 +602,9 @@ class Settings(Section):
         columns = [score.name for score in self.scores]
         if len(set(columns)) < len(columns):
             raise ValueError(f"two scores share a name: {', '.join(columns)}")
+        if self.clusters.tier_score and self.clusters.tier_score not in columns:
+            listed = ", ".join(columns) or "there are none"
+            raise ValueError(f"clusters.tier_score = {self.clusters.tier_score!r} is none of the scores: {listed}")
         names = [target.name for target in self.targets] + [task.name for task in self.tasks]
         if len(set(names)) < len(names):
             raise ValueError(f"two targets{' or tasks' if self.tasks else ''} share a name: {', '.join(names)}")

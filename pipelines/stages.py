@@ -3,7 +3,7 @@
 Each function finds its stage's address (pipelines/lineage.py), does the parts that are missing, seals the stage and
 returns a Report. Running one again is safe and, where nothing is missing, costs a listing. What comes before is
 pipelines/ingest.py and targets.py; vectors have vectors/stages.py; what looks at all parts at once is in duplicates/,
-fitting.py and pooling.py. The order is in mixer/job.py.
+fitting.py, clusters.py and pooling.py. The order is in mixer/job.py.
 """
 
 from collections.abc import Sequence

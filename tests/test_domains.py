@@ -22,10 +22,10 @@ from mixer.job import build, planned
 from mixer.stages import read_mixture
 from mixer.verify import verify
 from pipelines import lineage, tokens, unigrams
+from pipelines.clusters import read_buckets, read_clusters
 from pipelines.corpus import Corpus, Report, opened
 from pipelines.domains import domain_of, several
 from pipelines.errors import InputError, SirdarError
-from pipelines.fitting import read_clusters
 from pipelines.pooling import open_pool, read_evaluations
 from pipelines.store import Workspace
 
@@ -110,7 +110,7 @@ def test_a_domain_is_the_first_folder_or_the_files_name(relative: str, domain: s
 
 def test_each_domain_is_a_cluster_and_every_document_in_its_own(mixed: tuple[Corpus, str]) -> None:
     corpus, said = mixed
-    table, merged = read_clusters(corpus)
+    table, merged = read_clusters(corpus), read_buckets(corpus).merged
     assert table["name"].to_pylist() == list(DOMAINS)
     assert merged.tolist() == [0, 1, 2, 3]
     assert table["documents"].to_pylist() == [40, 40, 40, 40]

@@ -93,9 +93,9 @@ def test_a_loss_of_ones_own_evaluator_is_a_number_whatever_texts_are_measured_in
 
 
 def test_clusters_are_named_by_number_or_by_name(built):
-    from pipelines.fitting import read_clusters
+    from pipelines.clusters import read_clusters
 
-    name = read_clusters(built)[0]["name"][2].as_py()
+    name = read_clusters(built)["name"][2].as_py()
     for asked in ("cluster/002", "cluster/2", f"cluster/{name}"):
         assert objectives.served(with_search(built, objectives={asked: 0.5})).names == ("cluster/002",)
     for wrong in ("cluster/099", "cluster/none such"):

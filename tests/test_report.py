@@ -128,9 +128,10 @@ def test_the_pages_numbers_are_those_of_the_search(told, built) -> None:
 
 
 def test_examples_are_documents_of_their_cluster(told, built) -> None:
-    from pipelines.fitting import kept_parts, read_clusters
+    from pipelines.clusters import read_buckets
+    from pipelines.fitting import kept_parts
 
-    _, merged = read_clusters(built)
+    merged = read_buckets(built).merged
     of_url = {}
     for rows in kept_parts(built, built.fit_crawls, {"documents": ("url",), "fine_clusters": ("cluster",)}):
         fine = np.asarray(rows["cluster"])

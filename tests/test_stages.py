@@ -18,10 +18,10 @@ import pytest
 from made_corpus import stage_of
 
 from pipelines import ingest, lineage, workers
+from pipelines.clusters import read_buckets, read_clusters
 from pipelines.corpus import Corpus, Report, Silent
 from pipelines.crawls import register
 from pipelines.errors import AccountingError
-from pipelines.fitting import read_clusters
 
 ROWS = ("edits", "signals", "verdicts", "signatures", "duplicates", "embeddings", "fine_clusters", "tokens")
 CRAWLS = ("crawl-1", "crawl-2")
@@ -86,7 +86,7 @@ def test_whatever_a_document_is_a_duplicate_of_is_kept(built: Corpus) -> None:
 
 def test_tokens_of_kept_documents_are_those_of_clusters_and_pools(built: Corpus) -> None:
     tokens = sum(lineage.tokens(built, crawl).finished()["counts"]["tokens"] for crawl in CRAWLS)
-    table, merged = read_clusters(built)
+    table, merged = read_clusters(built), read_buckets(built).merged
     pooled = lineage.pools(built).finished()["counts"]
     assert (merged >= 0).all()  # nothing is pruned here
     assert sum(table["tokens"].to_pylist()) == tokens == pooled["train_tokens"] + pooled["validation_tokens"]

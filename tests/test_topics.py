@@ -11,7 +11,7 @@ from mixer.strategies import rules
 from mixer.strategies.domain2vec import aligned
 from mixer.strategies.reuse import Groups
 from mixer.topics import by_cluster, memberships, shared_out, target_of
-from pipelines.fitting import read_clusters, read_fine_documents
+from pipelines.clusters import read_buckets, read_fine_documents
 from pipelines.pooling import read_evaluations, read_fine_evaluations
 
 
@@ -57,7 +57,7 @@ def test_topics_that_are_nested_in_clusters_would_see_nothing_across_them() -> N
 def test_the_target_of_a_corpus(built) -> None:
     """Shares over all fine clusters, whatever clusters were pruned; the built crawl's topics are far apart."""
     target = target_of(built)
-    _, merged = read_clusters(built)
+    merged = read_buckets(built).merged
     assert target.counts.tolist() == read_evaluations(built)[1]["stars"]
     assert target.composition.shape == (len(merged), merged.max() + 1)
     assert target.composition.sum(axis=0) == pytest.approx(np.ones(merged.max() + 1))

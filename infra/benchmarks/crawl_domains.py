@@ -6,6 +6,7 @@ Domains are those of the packages that the pages came from, so an encyclopedic l
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import lineage
+from pipelines.buckets import in_buckets
+from pipelines.clusters import read_buckets, read_clusters
 from pipelines.corpus import Corpus
-from pipelines.fitting import kept_parts, read_clusters
+from pipelines.fitting import kept_parts
 from pipelines.quality import rules
 from pipelines.quality.signals import SIGNALS
 from pipelines.records import document_id
@@ -59,20 +62,21 @@ def agreement(clusters: Sequence[int], domains: Sequence[str]) -> float:
 
 def of_the_job(corpus: Corpus, truth: Mapping[bytes, Mapping[str, Any]]) -> dict[str, Any]:
     """Agreement of the job's own fine and merged clusters on all kept documents, and what each cluster holds."""
-    table, merged = read_clusters(corpus)
-    fine, domains = [], []
+    table, buckets = read_clusters(corpus), read_buckets(corpus)
+    fine, joined, domains = [], [], []
     crawls = [crawl.name for crawl in corpus.crawls]
-    for rows in kept_parts(corpus, crawls, {"fine_clusters": ("cluster",)}):
+    beside = partial(in_buckets, buckets=buckets)
+    for rows in kept_parts(corpus, crawls, {"fine_clusters": ("cluster",)}, beside=beside):
         fine += rows["cluster"].to_pylist()
+        joined += rows["bucket"].to_pylist()
         domains += [truth[identity]["domain"] for identity in rows["id"].to_pylist()]
-    joined = [int(merged[one]) if one >= 0 else -1 for one in fine]
     held: dict[int, Counter[str]] = defaultdict(Counter)
     for number, name in zip(joined, domains, strict=True):
         held[number][name] += 1
     return {
         "documents": len(fine),
         "domains": len(set(domains) - {NO_DOMAIN}),
-        "fine": {"clusters": len(merged), "ami": agreement(fine, domains)},
+        "fine": {"clusters": len(buckets.merged), "ami": agreement(fine, domains)},
         "merged": {"clusters": table.num_rows, "ami": agreement(joined, domains)},
         "clusters": [
             {

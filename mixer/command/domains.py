@@ -51,9 +51,9 @@ def _say(corpus: Any) -> None:
     from rich.table import Table
 
     from mixer.objectives import nearest, served, told
-    from pipelines.fitting import read_clusters
+    from pipelines.clusters import read_clusters
 
-    rows = read_clusters(corpus)[0].select(["name", "documents", "tokens"]).to_pylist()
+    rows = read_clusters(corpus).select(["name", "documents", "tokens"]).to_pylist()
     near = nearest(corpus)
     tokens = sum(row["tokens"] for row in rows)
     table = Table(

@@ -45,9 +45,9 @@ def say_leaders(corpus: Any) -> None:
     """The ten proxies of a finished search with the lowest losses."""
     from mixer.console import leaders_table
     from mixer.stages import leaders
-    from pipelines.fitting import read_clusters
+    from pipelines.clusters import read_clusters
 
-    names = read_clusters(corpus)[0]["name"].to_pylist()
+    names = read_clusters(corpus)["name"].to_pylist()
     output.print(leaders_table(leaders(corpus, LEADERS), names))
 
 

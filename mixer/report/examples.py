@@ -1,14 +1,17 @@
 """A few documents of each cluster, with their addresses: what its name and its terms only hint at."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from pipelines.buckets import in_buckets
+from pipelines.clusters import read_buckets
 from pipelines.corpus import Corpus
 from pipelines.errors import StoreError
-from pipelines.fitting import kept_parts, read_clusters
+from pipelines.fitting import kept_parts
 
 PARTS = 8  # whose documents are looked at
 EACH = 3
@@ -20,13 +23,12 @@ def examples(corpus: Corpus, clusters: Sequence[Mapping[str, Any]]) -> list[list
 
     Where the documents themselves are gone, the texts that the clusters' table holds, without addresses.
     """
-    _, merged = read_clusters(corpus)
+    beside = partial(in_buckets, buckets=read_buckets(corpus))
     best: list[list[tuple[bytes, str, str]]] = [[] for _ in clusters]
-    wanted = {"documents": ("url", "text"), "fine_clusters": ("cluster",)}
+    wanted = {"documents": ("url", "text")}
     try:
-        for rows in islice(kept_parts(corpus, corpus.fit_crawls, wanted), PARTS):
-            fine = np.asarray(rows["cluster"])
-            numbers = np.where(fine >= 0, merged[fine], -1)
+        for rows in islice(kept_parts(corpus, corpus.fit_crawls, wanted, beside=beside), PARTS):
+            numbers = np.asarray(rows["bucket"])
             for number, found in enumerate(best):
                 mine = rows.take(np.flatnonzero(numbers == number)).select(["id", "url", "text"])
                 mine = mine.sort_by("id").slice(0, EACH)

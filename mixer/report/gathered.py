@@ -24,9 +24,9 @@ from mixer.stages import read_comparison
 from mixer.strategies import rules
 from mixer.trial import Schedule, Trial
 from pipelines import lineage
+from pipelines.clusters import read_buckets, read_clusters
 from pipelines.corpus import Corpus
 from pipelines.errors import StoreError
-from pipelines.fitting import read_clusters
 from pipelines.pooling import open_pool
 from pipelines.store import Stage
 
@@ -184,7 +184,7 @@ def _missing(search: MixtureSearch, num_fits: int, finished: bool, compared: boo
 
 
 def _clusters(corpus: Corpus, token_counts: Sequence[int]) -> list[dict[str, Any]]:
-    rows = read_clusters(corpus)[0].to_pylist()
+    rows, tiers = read_clusters(corpus).to_pylist(), read_buckets(corpus).tiers.tolist()
     shown = examples(corpus, rows)
     return [
         {
@@ -193,9 +193,10 @@ def _clusters(corpus: Corpus, token_counts: Sequence[int]) -> list[dict[str, Any
             "documents": row["documents"],
             "tokens": count,
             "score": row["score"],
+            "tier": tier,
             "examples": shown[number],
         }
-        for number, (row, count) in enumerate(zip(rows, token_counts, strict=True))
+        for number, (row, count, tier) in enumerate(zip(rows, token_counts, tiers, strict=True))
     ]
 
 

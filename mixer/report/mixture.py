@@ -47,6 +47,23 @@ def weights(told: Told) -> str:
     return section("The mixture", f'<ul class="key">{"".join(keys)}</ul>', table(head, rows), more, note=note)
 
 
+def tiers(told: Told) -> str:
+    """Where clusters have tiers of quality: the share of each tier over all clusters, of what was found and by rule."""
+    of = [cluster["tier"] for cluster in told["clusters"]]
+    if max(of) == 1:
+        return ""
+    shown = [name for name in ("found", *RULES) if name in told["mixtures"]]
+    rows = []
+    for tier in range(max(of), 0, -1):
+        mine = [one for one, other in enumerate(of) if other == tier]
+        cells = [share(sum(told["mixtures"][name][one] for one in mine)) for name in shown]
+        rows.append(("", [f"q{tier}, of {len(mine)} clusters", *cells]))
+    note = (
+        "Best tiers first; a cluster with fewer documents has fewer tiers. The target's own shares say nothing of them."
+    )
+    return section("Tiers of quality", table([("tier", "name"), *((name, "n") for name in shown)], rows), note=note)
+
+
 def phases(told: Told) -> str:
     """Where the mixture found has phases: a bar for each cluster in each of them, all on one scale."""
     said = told["recommended"]

@@ -23,6 +23,7 @@ def html(told: Mapping[str, Any]) -> str:
         evidence.comparison,
         evidence.strategies,
         mixture.weights,
+        mixture.tiers,
         mixture.phases,
         evidence.predictor,
         evidence.search,
