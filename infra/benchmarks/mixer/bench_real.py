@@ -24,8 +24,11 @@ from mixer.strategies import rules
 from mixer.strategy import Target
 from pipelines.settings import Proxy, Search
 
-# `auto` last: what the others train it shares.
-SEARCHES = ("climb", "climb-recipe", "regmix", "olmix", "mixing-laws", "modomodo", "random", "bayes", "auto")
+# `auto` last: what the others train it shares. `domain2vec` asks for topics, which domains have none of.
+SEARCHES = (
+    *("climb", "climb-paper", "climb-recipe", "regmix", "regmix-notebook", "olmix", "mixing-laws", "modomodo"),
+    *("random", "bayes", "bayes-untrained", "bayes-fidelity", "auto"),
+)
 RULES = ("natural", "uniform", "unimax", "entropy", "nearest")
 SEEDS = 5
 FIRST_FINAL_SEED = 1000  # another than any search's, whose winner was chosen on that one's luck
@@ -43,6 +46,7 @@ class Plan:
 
     trials: int = 32
     tokens: int = 50_000
+    fidelities: tuple[float, ...] = (0.25, 1.0)  # that `bayes-fidelity` may buy, for the tokens of as many whole trials
     final_tokens: int = 120_000
     curve: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
     candidates: int = 20_000
@@ -93,6 +97,7 @@ def _search(
             rounds=rounds_of(plan.trials, name),
             tokens=plan.tokens,
             candidates=plan.candidates,
+            fidelities=plan.fidelities if name == "bayes-fidelity" else (),
             seed=seed,
         ),
         data=texts.data(SEARCH),
