@@ -16,13 +16,15 @@ import public_tables
 import training
 from bench_fidelity import Shop, spent
 from bench_predictors import against_singles
-from bench_real import Plan, fitted, luck, searched, speed_up
+from bench_real import RULES, SEARCHES, Plan, fitted, luck, searched, speed_up
 from bench_search import Pool, _of_rule, _without_repeats
 from domains import World
 from simulation import code_of, on_table, rounds_of
 
 from mixer.data import Evaluation
+from mixer.journal import read
 from mixer.predictors.choice import PREDICTORS
+from mixer.strategies import choice
 from mixer.strategy import Target
 from mixer.trial import Loss, Result
 from pipelines.settings import Proxy
@@ -170,6 +172,20 @@ def test_real_searches_share_trainings_and_resume(texts, tmp_path):
     assert first["real/narrow/final/regmix"].notes["training_seconds"] == 7
     assert run() == first
     assert journal.read_text(encoding="utf-8").count("\n") == trained
+
+
+def test_real_searches_are_of_every_strategy_and_rule():
+    assert {*choice.STRATEGIES, *choice.RULES} - {"domain2vec"} == {*SEARCHES, *RULES}
+
+
+def test_real_searches_with_cheap_trials_cost_no_more(texts, tmp_path):
+    plan = Plan(trials=7, tokens=160, final_tokens=320, curve=(0.5, 1.0), candidates=200, proxy=TINY, final=TINY)
+    bench = cells.Bench(tmp_path, tmp_path, 1, processes=1)
+    list(searched(bench, texts, plan, 2, ("bayes-fidelity",)))
+    for folder in (tmp_path / "real" / "searches").iterdir():
+        tokens = [entry.trial.schedule.tokens for entry in read(folder / "journal.jsonl")]
+        assert set(tokens) == {40, 160}
+        assert sum(tokens) <= 7 * 160
 
 
 def test_transfer_compares_every_proxy_with_the_large_run(texts, tmp_path, monkeypatch):
