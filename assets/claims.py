@@ -216,7 +216,7 @@ def tokens_match_manifest(corpus: Corpus) -> Finding:
 def shards_match_manifest(corpus: Corpus) -> Finding:
     """Sizes, hashes, rows, splits and weights of the shards are those of the dataset's manifest."""
     from mixer import lineage as mixing
-    from mixer.verify import verify
+    from mixer.export.verify import verify
 
     stage = mixing.dataset(corpus)
     problems = [f"{problem.path} {problem.text}".strip() for problem in verify(stage.workspace.local(*stage.steps))]
@@ -227,7 +227,7 @@ def no_target_in_dataset(corpus: Corpus) -> Finding:
     """No row of the dataset has the text of a held-out document, white space aside."""
 
     from mixer import lineage as mixing
-    from mixer import manifest as manifests
+    from mixer.export import manifest as manifests
     from pipelines.duplicates.minhash import content_hash
 
     held = set()
@@ -248,9 +248,9 @@ def no_target_in_dataset(corpus: Corpus) -> Finding:
 
 def no_test_in_dataset(corpus: Corpus) -> Finding:
     """No row of the dataset holds a test of `decontamination.sets`; a warning where they are only reported."""
-    from mixer import leaks
     from mixer import lineage as mixing
-    from mixer import manifest as manifests
+    from mixer.export import leaks
+    from mixer.export import manifest as manifests
 
     stage = mixing.dataset(corpus)
     with corpus.workspace.open(*stage.steps, manifests.NAME) as file:

@@ -165,7 +165,7 @@ def _taken_down(corpus: Corpus, hit: _Hit) -> list[tuple[str, str]]:
     """Whether the takedown list names the document, or one that it stands for."""
     import pyarrow as pa
 
-    from mixer.draw import taken_down
+    from mixer.export.draw import taken_down
     from pipelines import takedown
     from pipelines.records import ID
 

@@ -11,7 +11,7 @@ from typing import Any
 from mixer import lineage as mixing
 from mixer import objectives
 from mixer.comparison import compare
-from mixer.dataset import write_dataset
+from mixer.export.dataset import write_dataset
 from mixer.objectives import FINAL, SEARCH, objective_of
 from mixer.place import reading, working
 from mixer.recommendation import Recommendation

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mixer import manifest as manifests
-from mixer.card import card
-from mixer.manifest import Manifest
-from mixer.selection import SelectionReport, select
-from mixer.shards import COLUMNS, Layout, ShardFile, hex_ids, local_put, plan_shards, write_shard
+from mixer.export import manifest as manifests
+from mixer.export.card import card
+from mixer.export.manifest import Manifest
+from mixer.export.selection import SelectionReport, select
+from mixer.export.shards import COLUMNS, Layout, ShardFile, hex_ids, local_put, plan_shards, write_shard
 
 WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu")
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from made_dataset import documents, make
 from markdown_it import MarkdownIt
 
-from mixer.card import card, plain
-from mixer.front_matter import hub_licence
-from mixer.manifest import own_digest, read, tallied, written
+from mixer.export.card import card, plain
+from mixer.export.front_matter import hub_licence
+from mixer.export.manifest import own_digest, read, tallied, written
 from pipelines.errors import InputError
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
@@ -266,7 +266,7 @@ def test_no_manifest_is_an_input_error(data: bytes) -> None:
 def test_tallies_are_sums_and_the_long_tail_is_summed_by_licence(monkeypatch) -> None:
     table = documents(100)
     assert tallied([table]) == tallied([table.slice(0, 33), table.slice(33)])
-    monkeypatch.setattr("mixer.manifest.MAX_SOURCES", 1)
+    monkeypatch.setattr("mixer.export.manifest.MAX_SOURCES", 1)
     short = tallied([table, documents(50, name="w")])["licences"]
     assert sum(row["rows"] for row in short) == 150
     assert sum(row["tokens"] for row in short) == sum(table["token_count"].to_pylist()) + sum(

@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 from made_searches import Planted, bytes_of, copied, folder_of, searched
 
-from mixer import draw, objectives, shuffle, stages
 from mixer import lineage as mixing
+from mixer import objectives, stages
 from mixer.evaluate import evaluate, windows
+from mixer.export import draw, shuffle
+from mixer.export.verify import verify
 from mixer.model import to_transformers
 from mixer.train import train_model
 from mixer.trial import Schedule, Trial
-from mixer.verify import verify
 from pipelines.corpus import opened
 from pipelines.pooling import open_pool
 
@@ -29,7 +30,7 @@ FINISHED = ("search", "mixture", "comparison")
 KILLED_EXPORT = """
 import os, signal, sys
 sys.path[:] = {path!r}
-from mixer import shuffle
+from mixer.export import shuffle
 from mixer.stages import run_dataset
 from pipelines.corpus import opened
 from pipelines.store import Workspace

@@ -18,9 +18,9 @@ from mixer import inspection, trainers
 from mixer import lineage as mixing
 from mixer.command import app
 from mixer.console import Bars
+from mixer.export.verify import verify
 from mixer.job import build, planned
 from mixer.stages import read_mixture
-from mixer.verify import verify
 from pipelines import lineage, tokens, unigrams
 from pipelines.clusters import read_buckets, read_clusters
 from pipelines.corpus import Corpus, Report, opened

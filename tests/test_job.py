@@ -20,8 +20,8 @@ import pytest
 from mixer import inspection, job
 from mixer import lineage as mixing
 from mixer import stages as mixer_stages
+from mixer.export.verify import verify
 from mixer.stages import read_comparison, read_mixture
-from mixer.verify import verify
 from pipelines import lineage
 from pipelines.configuration import changed
 from pipelines.corpus import Corpus, Report, Silent
@@ -173,7 +173,7 @@ def _results(lines: list[bytes]) -> dict[str, Any]:
 
 
 def test_a_killed_export_goes_on_and_leaves_the_same_bytes(copied: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mixer import shuffle
+    from mixer.export import shuffle
 
     stage = mixing.dataset(copied)
     folder = copied.workspace.local(*stage.steps)

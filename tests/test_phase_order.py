@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixer.phase_order import in_phases, starts_of
-from mixer.selection import select
-from mixer.shards import NANOCHAT_ROWS, plan_shards
+from mixer.export.phase_order import in_phases, starts_of
+from mixer.export.selection import select
+from mixer.export.shards import NANOCHAT_ROWS, plan_shards
 from mixer.trial import Phase, Schedule
 
 CLUSTERS = 3

@@ -11,11 +11,11 @@ from made_searches import Planted, copied, folder_of, searched
 from assets import evidence
 from mixer import journal, stages
 from mixer import lineage as mixing
-from mixer import manifest as manifests
+from mixer.export import manifest as manifests
+from mixer.export.verify import verify
 from mixer.report.gathered import gathered
 from mixer.report.page import html
 from mixer.trial import Schedule
-from mixer.verify import verify
 from pipelines.errors import SettingsError
 
 CHANGES = ("search.phases=[0.75, 0.25]", "search.strategy=random", "search.rounds=[6]", "search.seed=3")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixer.selection import MAX_DISPLACED, Selection, allotted, select, unseen
+from mixer.export.selection import MAX_DISPLACED, Selection, allotted, select, unseen
 
 
 def ids_of(num: int, seed: int = 0) -> np.ndarray:

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_dataset import documents, make, raw_ids
 
-from mixer.selection import select
-from mixer.shards import (
+from mixer.export.selection import select
+from mixer.export.shards import (
     COLUMNS,
     NANOCHAT_ROWS,
     Layout,

@@ -107,7 +107,7 @@ def test_a_test_in_the_shards_stops_the_dataset_and_blocks_in_dagster(copied: Co
     stage = mixing.dataset(copied)
     named = copied.settings.decontamination.model_validate({"sets": [{"name": "quiz", "path": str(quiz)}]})
     late = Corpus(copied.workspace, copied.settings.model_copy(update={"decontamination": named}))
-    from mixer import leaks
+    from mixer.export import leaks
 
     paths = [str(path.relative_to(copied.workspace.local(*stage.steps))) for path in _shards(copied, stage)]
     with pytest.raises(ContaminationError, match=r"quiz.*item q7 of quiz"):

@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from mixer import inspection
 from mixer import lineage as mixing
-from mixer.draw import pooled
+from mixer.export.draw import pooled
+from mixer.export.verify import verify
 from mixer.report import gathered
 from mixer.report.page import html
 from mixer.topics import target_of
-from mixer.verify import verify
 from pipelines import lineage
 from pipelines.buckets import MIN_DOCUMENTS, Buckets, cut, fitted, placed
 from pipelines.clusters import read_buckets, read_clusters

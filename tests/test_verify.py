@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from made_dataset import documents, make, store
 
-from mixer import manifest as manifests
-from mixer.selection import unseen
-from mixer.shards import Layout
-from mixer.verify import Problem, verify
+from mixer.export import manifest as manifests
+from mixer.export.selection import unseen
+from mixer.export.shards import Layout
+from mixer.export.verify import Problem, verify
 
 LAYOUTS: tuple[Layout, ...] = ("parquet", "clusters", "nanochat")
 

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from mixer import lineage as mixing
 from mixer.comparison import judged
-from mixer.dataset import write_dataset
+from mixer.export.dataset import write_dataset
 from mixer.stages import read_comparison, read_mixture
 from pipelines import configuration, lineage
 from pipelines.corpus import Corpus

@@ -18,7 +18,7 @@ def export_verify(folder: Annotated[Path, typer.Argument(help="A dataset's folde
 
     Example: sirdar export verify ws/dataset/mix/1a2b3c4d5e6f
     """
-    from mixer.verify import verify
+    from mixer.export.verify import verify
 
     problems = verify(folder)
     for problem in problems:

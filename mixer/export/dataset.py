@@ -1,7 +1,6 @@
 """The dataset: documents drawn by the mixture, shuffled over all crawls, written as shards with card and manifest.
 
-mixer/draw.py says which documents, mixer/shuffle.py moves their texts. A killed export goes on with the shards that are
-missing.
+draw.py says which documents, shuffle.py moves their texts. A killed export goes on with the shards that are missing.
 """
 
 import time
@@ -11,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from mixer import lineage as mixing
-from mixer import manifest as manifests
-from mixer.card import card
-from mixer.draw import Candidates, held_out, pooled, selected, taken_down
-from mixer.leaks import must_hold_no_test
-from mixer.phase_order import PhaseDraw, in_phases, starts_of
-from mixer.selection import Selection
-from mixer.shards import ShardFile, Split
-from mixer.shuffle import MAKING, written
+from mixer.export import manifest as manifests
+from mixer.export.card import card
+from mixer.export.draw import Candidates, held_out, pooled, selected, taken_down
+from mixer.export.leaks import must_hold_no_test
+from mixer.export.phase_order import PhaseDraw, in_phases, starts_of
+from mixer.export.selection import Selection
+from mixer.export.shards import ShardFile, Split
+from mixer.export.shuffle import MAKING, written
 from mixer.trial import Schedule
 from pipelines import lineage, takedown
 from pipelines.columns import DROPS

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mixer.front_matter import front_matter
-from mixer.shards import BESIDE
+from mixer.export.front_matter import front_matter
+from mixer.export.shards import BESIDE
 
 MISSING = "*Missing: {}.*"
 MAX_SOURCES = 50  # rows of the licence table; the manifest holds all

@@ -12,8 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixer.draw import ROW_BITS, Candidates
-from mixer.shards import COLUMNS, NANOCHAT_CHARS, Layout, Put, ShardFile, Split, hex_ids, plan_shards, write_shard
+from mixer.export.draw import ROW_BITS, Candidates
+from mixer.export.shards import (
+    COLUMNS,
+    NANOCHAT_CHARS,
+    Layout,
+    Put,
+    ShardFile,
+    Split,
+    hex_ids,
+    plan_shards,
+    write_shard,
+)
 from pipelines import lineage
 from pipelines.corpus import Corpus
 from pipelines.edits.spans import texts_after

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mixer.selection import Selection, select
+from mixer.export.selection import Selection, select
 from pipelines import lineage
 from pipelines.columns import parts_of
 from pipelines.corpus import Corpus

@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from mixer.selection import Selection
+from mixer.export.selection import Selection
 from mixer.trial import Schedule
 
 

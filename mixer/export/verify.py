@@ -1,6 +1,6 @@
 """Does a dataset's folder hold what its manifest says? Read from the files, with nothing taken on trust.
 
-The schema of manifest.json is in mixer/manifest.py. Files whose bytes are wrong are named and not read any
+The schema of manifest.json is in mixer/export/manifest.py. Files whose bytes are wrong are named and not read any
 further; what needs all rows (counts and weights of clusters, what the splits share) is then left unchecked,
 and that is said too. Ids and digests of validation texts are held in memory: 16 bytes a row.
 """
@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mixer import manifest as manifests
-from mixer.shards import BESIDE, COLUMNS, NANOCHAT_ROWS, TEXT, beside
+from mixer.export import manifest as manifests
+from mixer.export.shards import BESIDE, COLUMNS, NANOCHAT_ROWS, TEXT, beside
 from pipelines.digest import content_digest, file_digest
 from pipelines.errors import InputError
 

@@ -5,7 +5,7 @@ then says so):
 
     manifest        1, the version of this schema
     name, version   of the dataset, <name>/<version> in the workspace
-    layout          parquet | clusters | nanochat (mixer/shards.py)
+    layout          parquet | clusters | nanochat (mixer/export/shards.py)
     files           [{path, split, role, rows, row_groups, tokens, bytes, sha256, content, columns}], by path.
                     role: `data`; `columns`: beside nanochat's shards, with the same rows and tokens again
     splits          {train, validation: {files: [path], rows, tokens, bytes}} over the files of role `data`
@@ -38,9 +38,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from mixer.phase_order import PhaseDraw
-from mixer.selection import SelectionReport
-from mixer.shards import Layout, ShardFile
+from mixer.export.phase_order import PhaseDraw
+from mixer.export.selection import SelectionReport
+from mixer.export.shards import Layout, ShardFile
 from pipelines.digest import digest_of
 from pipelines.errors import InputError
 from pipelines.reading.licence_ids import tier
