@@ -2,8 +2,9 @@
 
 A program is a command line, run once a trial with a path as its last argument; the last line of its standard
 output is a JSON object. One that ends with another exit code than 0, or prints something else, costs its trial:
-the reason is the last line of its standard error. No program outlives the process that started it, and nothing that
-it leaves running in the background outlives the program, or keeps anybody waiting.
+the reason is the last line of its standard error. One that takes longer than its limit is ended with all that it
+started, which costs its trial too. No program outlives the process that started it, and nothing that it leaves running
+in the background outlives the program, or keeps anybody waiting.
 """
 
 import json
@@ -34,10 +35,13 @@ TAIL_BYTES = 1 << 20  # of what a command prints: an answer is a line of at most
 
 
 class Command:
-    """A command line that runs any number of times at once; `end` ends all of them, and refuses new ones."""
+    """A command line that runs any number of times at once; `end` ends all of them, and refuses new ones.
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = tuple(words)
+    One that runs for more than `max_minutes` is ended, and its `run` is a TrialError; 0: none is.
+    """
+
+    def __init__(self, words: Sequence[str], *, max_minutes: float = 0.0) -> None:
+        self.words, self.max_minutes = tuple(words), max_minutes
         self._running: set[subprocess.Popen[bytes]] = set()
         self._ended = False
         self._lock = threading.Lock()
@@ -60,7 +64,14 @@ class Command:
                 )
                 self._running.add(process)
             try:
-                code = process.wait()
+                code = process.wait(60 * self.max_minutes or None)
+            except subprocess.TimeoutExpired:
+                _end(process)
+                process.wait()
+                raise TrialError(
+                    f"{self.words[0]} was ended after {self.max_minutes:g} minutes, search.max_program_minutes; raise"
+                    f" that if it was not stuck. The last it said: {_last_line(said)}"
+                ) from None
             except BaseException:
                 _end(process)
                 raise
@@ -87,13 +98,21 @@ class CommandTrainer:
     `tokens`, `seconds`, `error`.
     """
 
-    def __init__(self, command: Sequence[str], *, context: Mapping[str, Any] | None = None, workers: int = 1) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        context: Mapping[str, Any] | None = None,
+        workers: int = 1,
+        max_minutes: float = 0.0,
+    ) -> None:
         self.words, self.context, self.num_workers = tuple(command), dict(context or {}), workers
-        self._command = Command(command)
+        self.max_minutes = max_minutes
+        self._command = Command(command, max_minutes=max_minutes)
         self.peak_bytes = 0  # not known: its processes are the user's own
 
     def train(self, trials: Sequence[Trial], on_result: OnResult) -> None:
-        self._command = Command(self.words)
+        self._command = Command(self.words, max_minutes=self.max_minutes)
         executor = ThreadPoolExecutor(self.num_workers)
         try:
             pending = {executor.submit(self._trained, trial) for trial in trials}
@@ -134,6 +153,7 @@ class CommandEvaluator:
     command: tuple[str, ...]
     tokenizer: bytes  # tokenizer.json
     split: str
+    max_minutes: float = 0.0
 
     def __call__(self, trial: Trial, model: "Llama") -> dict[str, Loss]:
         from mixer.checkpoint import write_checkpoint
@@ -143,7 +163,7 @@ class CommandEvaluator:
             write_checkpoint(folder, model, self.tokenizer)
             told = {"key": trial.key, **trial.to_json(), "split": self.split}
             (folder / "trial.json").write_text(json.dumps(told), encoding="utf-8")
-            answer = _object(Command(self.command).run(folder))
+            answer = _object(Command(self.command, max_minutes=self.max_minutes).run(folder))
         if not answer:
             raise TrialError(f"{self.command[0]} printed an object without a loss")
         # A loss of one's own program has no bytes to be spread over.

@@ -22,7 +22,10 @@ def search(corpus: Corpus) -> Stage:
     from mixer import objectives  # which imports Polars, and the command's help this module
 
     settings = corpus.settings
-    apart = {"final_seeds", "final_tokens", "final_mixtures", "max_failed", "name", "objective", "objectives", "metric"}
+    apart = {
+        *("final_seeds", "final_tokens", "final_mixtures", "name", "objective", "objectives", "metric"),
+        *("max_failed", "max_program_minutes"),  # when to stop
+    }
     chosen = search_settings(corpus)
     asked = {
         "search": {

@@ -23,7 +23,9 @@ _TRAINERS: dict[tuple[str, ...], ProcessTrainer | CommandTrainer] = {}
 def trainer_of(corpus: Corpus, split: str) -> ProcessTrainer | CommandTrainer:
     """One trainer for all rounds of a process: its children take seconds to import torch."""
     stage = mixing.search(corpus)
-    key = (corpus.workspace.root, stage.label, split, repr(corpus.settings.engine))
+    # Settings beside the label are those that no digest holds.
+    apart = (corpus.settings.engine, corpus.settings.search.max_program_minutes)
+    key = (corpus.workspace.root, stage.label, split, repr(apart))
     if key not in _TRAINERS:
         close_trainers()
         atexit.unregister(close_trainers)
@@ -50,7 +52,7 @@ def close_trainers() -> None:
 
 def _ours(corpus: Corpus, split: str, folder: Path) -> ProcessTrainer:
     pool = open_pool(corpus)
-    command = corpus.settings.search.evaluator
+    command, max_minutes = corpus.settings.search.evaluator, corpus.settings.search.max_program_minutes
     if command:
         _must_be_there(command, "evaluator")
     return ProcessTrainer(
@@ -60,7 +62,7 @@ def _ours(corpus: Corpus, split: str, folder: Path) -> ProcessTrainer:
         workers=corpus.settings.engine.workers,
         device=corpus.settings.engine.device,
         checkpoints=folder / "checkpoints",
-        evaluator=CommandEvaluator(command, tokenizer_json(corpus), split) if command else None,
+        evaluator=CommandEvaluator(command, tokenizer_json(corpus), split, max_minutes) if command else None,
     )
 
 
@@ -77,7 +79,12 @@ def _own(corpus: Corpus, split: str, folder: Path) -> CommandTrainer:
         evaluations=texts(corpus, split),
         tasks=tasks(corpus, split),
     )
-    return CommandTrainer(command, context=context, workers=corpus.settings.engine.workers or num_cores())
+    return CommandTrainer(
+        command,
+        context=context,
+        workers=corpus.settings.engine.workers or num_cores(),
+        max_minutes=corpus.settings.search.max_program_minutes,
+    )
 
 
 def _must_be_there(command: Sequence[str], setting: str) -> None:

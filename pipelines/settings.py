@@ -380,6 +380,9 @@ class Search(Section):
     max_failed: float = Field(0.2, ge=0, le=1, description="a round with more failed trials stops")
     trainer: tuple[str, ...] = Field((), description="one's own trainer, as the words of a command; empty: ours")
     evaluator: tuple[str, ...] = Field((), description="a command that measures each of our proxies; empty: none")
+    max_program_minutes: float = Field(
+        0.0, ge=0, description="of `trainer` or `evaluator` on one trial, which then is a failed one; 0: no limit"
+    )
 
     # Those of mixer/strategies/choice.py and mixer/predictors/choice.py: a name that is none would else be told after
     # hours, where the search begins.

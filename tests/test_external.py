@@ -158,6 +158,18 @@ def gone(pids: list[int]) -> bool:
     return False
 
 
+def test_a_command_that_hangs_is_a_failed_trial_and_ends_with_its_children(tmp_path: Path) -> None:
+    """Its standard output may be closed, and SIGTERM ignored: only a kill of the whole group ends such a one."""
+    stubborn = "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.close(1)\n"
+    stubborn += "print('waiting for a GPU', file=sys.stderr, flush=True)"
+    words = command(tmp_path, stubborn + SLEEPS.format(pids=str(tmp_path / "pid")))
+    trainer = CommandTrainer(words, max_minutes=0.04)
+    [result] = collect(trainer, [trial(0)]).values()
+    assert re.search(r"was ended after 0.04 minutes, search.max_program_minutes; .*: waiting for a GPU$", result.error)
+    json.dumps(result.to_json(), allow_nan=False)
+    assert gone(started(tmp_path, 1))
+
+
 def test_an_error_in_the_callers_own_code_ends_the_commands_and_their_children(tmp_path: Path) -> None:
     trainer = CommandTrainer(command(tmp_path, SLEEPS.format(pids=str(tmp_path / "pid"))), workers=2)
 
@@ -266,6 +278,7 @@ print(json.dumps({"theirs": told["seed"] + 0.5, told["split"]: 2}))
         ("print('{}')", "without a loss"),
         ("print('0.7')", "not an object"),
         ("sys.exit('no questions')", "no questions"),
+        ("import time; time.sleep(1000)", "was ended after 0.01 minutes"),
     ],
 )
 def test_an_evaluator_that_fails_is_a_failed_trial(
@@ -276,7 +289,9 @@ def test_an_evaluator_that_fails_is_a_failed_trial(
     monkeypatch.setattr(mixer.checkpoint, "write_checkpoint", lambda *_: None)
     path = tmp_path / "theirs.py"
     path.write_text(f"import sys\n{printed}\n")
-    evaluator = CommandEvaluator((sys.executable, "-S", str(path)), tokenizer, "search")
+    evaluator = CommandEvaluator(
+        (sys.executable, "-S", str(path)), tokenizer, "search", max_minutes=0.01 if "sleep" in printed else 0
+    )
     assignment = Assignment.of(POOLS, EVALUATIONS, VOCABULARY, "cpu", None, 100, evaluator)
     result = _outcome(trial(1, tokens=100), assignment, POOLS, EVALUATIONS)
     assert not isinstance(result, TrialError)

@@ -95,6 +95,7 @@ def test_settings_of_the_end_alone_do_not_start_another_search(built):
         return mixing.search(replace(built, settings=settings)).label
 
     assert with_search(final_seeds=9, final_tokens=7, final_mixtures=("natural",), max_failed=0.9) == label
+    assert with_search(max_program_minutes=30) == label
     assert with_search(objective="stars") == label  # the first target is the objective by itself
     assert with_search(objective="mixed") != label
     assert with_search(tokens=9) != label

@@ -16,7 +16,7 @@ from mixer.choices import Choices
 from mixer.job import planned
 from pipelines import lineage
 from pipelines.corpus import Corpus
-from pipelines.errors import SettingsError
+from pipelines.errors import SettingsError, TrialError
 from pipelines.fitting import tokenizer_json
 from pipelines.pooling import open_pool, read_evaluations, run_evaluations
 from pipelines.settings import Task
@@ -134,6 +134,17 @@ def test_it_is_handed_the_items_of_tasks(built: Corpus, tmp_path: Path) -> None:
         assert objective(entry.result) == pytest.approx(
             (1 - losses["search/quiz"].accuracy + losses["search/stars"].nats) / 2
         )
+
+
+def test_one_that_hangs_is_ended_and_the_search_says_so(built: Corpus, tmp_path: Path) -> None:
+    script = tmp_path / "theirs.py"
+    script.write_text("import time\ntime.sleep(1000)\n")
+    corpus = with_trainer(
+        copied(built, tmp_path), script, "search.rounds=[4]", "search.max_program_minutes=0.01", "engine.workers=2"
+    )
+    with pytest.raises(TrialError, match=r"trials failed .* was ended after 0.01 minutes, search.max_program_minutes"):
+        run_mixer(corpus, until="round")
+    trainers.close_trainers()
 
 
 def test_addresses_know_the_program_by_its_content(built: Corpus, tmp_path: Path) -> None:
