@@ -11,7 +11,7 @@ from planted import Killed, PlantedTrainer
 from mixer import phases
 from mixer.candidates import Space, capped
 from mixer.runs import loss_on
-from mixer.search import MixtureSearch, run_search
+from mixer.search import MixtureSearch
 from mixer.strategies import phasing
 from mixer.strategies.phasing import Phasing
 from mixer.strategies.reuse import Frozen, Groups
@@ -203,20 +203,12 @@ SETTINGS = Search(rounds=(10, 4), tokens=1000, candidates=600, phases=(0.8, 0.2)
 
 def search(folder: Path, trainer, **changes):
     settings = Search(**{**SETTINGS.model_dump(), **changes})
-    made = run_search(
-        folder,
-        token_counts=planted.TOKENS,
-        target=Target.of_counts(np.ones(8)),
-        proxy=Proxy(),
-        settings=settings,
-        data="digest",
-        trainer=trainer,
-        objective=loss_on("narrow/search"),
-    )
+    spread_out = Target.of_counts(np.ones(8))
+    made = planted.search(folder, trainer, settings, target=spread_out)
     return made, MixtureSearch(
         folder=folder,
         token_counts=planted.TOKENS,
-        target=Target.of_counts(np.ones(8)),
+        target=spread_out,
         proxy=Proxy(),
         settings=settings,
         data="digest",
@@ -229,11 +221,6 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phased")
     trainer = PhasedTrainer()
     return folder, *search(folder, trainer), trainer
-
-
-def outputs(folder: Path) -> dict[str, bytes]:
-    files = [*(folder / "candidates").iterdir(), *(folder / "fits").iterdir(), folder / "recommendation.json"]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_a_search_of_phases_ends_with_a_schedule_over_the_budget(finished):
@@ -277,7 +264,7 @@ def test_a_search_of_phases_killed_and_run_again_gives_the_same(finished, tmp_pa
     with pytest.raises(Killed):
         search(tmp_path / "broken", PhasedTrainer(kill_after=12), strategy=name)
     search(tmp_path / "broken", PhasedTrainer(), strategy=name)
-    assert outputs(tmp_path / "broken") == outputs(whole)
+    assert planted.outputs(tmp_path / "broken") == planted.outputs(whole)
 
 
 def test_the_exposure_predictor_sees_the_tokens_of_every_phase(tmp_path):
