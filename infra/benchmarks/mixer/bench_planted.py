@@ -1,6 +1,7 @@
 """Searches over landscapes whose best mixture is known: how far from it each strategy ends, in nats.
 
-Beside every regret stands what it is in units of a trial's noise, and how often it is less than the best rule's. Rules
+Beside every regret stands what it is in units of a trial's noise, and how often it is less than the best rule's and
+than that of equal weights. Rules
 `nearest` and `domain2vec` are told exactly what the target is made of here; where no search ends nearer, rows say so.
 """
 
@@ -60,6 +61,7 @@ def _row(bench: Bench, landscape: Landscape, name: str, trials: int, rules: dict
     }
     if not landscape.flat:
         notes["beats_best_rule"] = sum(regret < rules[best_rule] for regret in regrets) / len(regrets)
+        notes["beats_uniform"] = sum(regret < rules["uniform"] for regret in regrets) / len(regrets)
     if trials == TRIALS[0]:
         asked = [told for told in bench.over_seeds(f"{label}/known", known, code, VALIDATED) if told is not None]
         if asked:
