@@ -155,7 +155,9 @@ def _way(corpus: Corpus, hit: _Hit) -> list[tuple[str, str]]:
                 f"{stage.label}/{hit.part}: row {hit.row} is not of document {document['id'].hex()}; delete"
                 " that folder and run the stage again"
             )
-        told.append((name, _bucket(corpus, hit) if name == "fine_clusters" else _told(name, rows[0])))
+        told.append(
+            (name, _bucket(corpus, hit, rows[0]["cluster"]) if name == "fine_clusters" else _told(name, rows[0]))
+        )
         if name in DROPS and told[-1][1].startswith("dropped"):
             return told
     return told + _taken_down(corpus, hit)
@@ -252,12 +254,10 @@ def _plainly(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
 
 
-def _bucket(corpus: Corpus, hit: _Hit) -> str:
+def _bucket(corpus: Corpus, hit: _Hit, fine: int) -> str:
     from pipelines.buckets import placed
     from pipelines.clusters import read_buckets, read_clusters
 
-    row = placed(corpus, hit.crawl, hit.part).slice(hit.row, 1)
-    fine, score = row["fine"][0].as_py(), row["score"][0].as_py()
     if fine < 0:
         topical = lineage.by_topic(corpus.settings)
         return f"in no cluster, since it was {'not embedded' if topical else 'of no domain of the fitted crawls'}"
@@ -265,6 +265,7 @@ def _bucket(corpus: Corpus, hit: _Hit) -> str:
         table, buckets = read_clusters(corpus), read_buckets(corpus)
     except StoreError:
         return f"fine cluster {fine}"
+    score = placed(corpus, hit.crawl, hit.part)["score"][hit.row].as_py()
     number = int(buckets.numbers(np.array([fine]), np.array([score]))[0])
     said = f"fine cluster {fine}, " + (f"cluster {number}: {table['name'][number]}" if number >= 0 else "pruned")
     return f"{said}, score {score:.3f}" if corpus.settings.clusters.tiers and number >= 0 else said

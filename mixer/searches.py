@@ -60,7 +60,7 @@ def _check_searchable(corpus: Corpus, counts: Sequence[int], target: Target) -> 
         names = read_clusters(corpus)["name"].to_pylist()
         raise SettingsError(
             f"no training tokens in {', '.join(names[number] for number in empty)}: too small a cluster;"
-            " lower clusters.k (or raise clusters.distance), or lower tokens.validation"
+            " lower clusters.k (or raise clusters.distance), cut fewer clusters.tiers, or lower tokens.validation"
         )
     if not target.counts.any():
         names = ", ".join(map(repr, mixing.asked(settings)))

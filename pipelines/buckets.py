@@ -87,11 +87,13 @@ class Buckets:
 def fitted(merged: Ints, parts: Iterable[pa.Table], quantiles: Sequence[float]) -> Buckets:
     """Buckets whose tiers begin at these quantiles, ascending, of the scores of each cluster's documents.
 
-    `parts` have the columns of `placed`. Equal scores stay together in the upper tier.
+    `parts` have the columns of `placed`; about 20 bytes of each document are in memory. Equal scores stay together in
+    the upper tier.
     """
-    found = [(merged[np.asarray(rows["fine"])], np.asarray(rows["score"]), np.asarray(rows["fine"])) for rows in parts]
-    cluster = np.concatenate([np.where(fine >= 0, number, -1) for number, _, fine in found])
-    scores = np.concatenate([score for _, score, _ in found])
+    whole = Buckets.of_clusters(merged)
+    columns = ((np.asarray(rows["fine"]), np.array(rows["score"])) for rows in parts)
+    found = [(whole.numbers(fine, score), score) for fine, score in columns]
+    cluster, scores = (np.concatenate(column) for column in zip(*found, strict=True))
     starts = np.full((int(merged.max()) + 1, len(quantiles)), np.inf, np.float32)
     for one in range(len(starts)):
         cuts = cut(scores[cluster == one], quantiles)

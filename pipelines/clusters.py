@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import lineage
-from pipelines.buckets import Buckets, fitted, in_buckets, placed
+from pipelines.buckets import MIN_DOCUMENTS, Buckets, fitted, in_buckets, placed
 from pipelines.corpus import Corpus, Report, added
 from pipelines.domains import domain_of, domains
 from pipelines.errors import InputError
@@ -45,7 +45,7 @@ def _fit_clusters(corpus: Corpus, folder: Path) -> dict[str, Any]:
     told = {"fine": count, "pruned": int((merged < 0).sum()), "clusters": table.num_rows}
     if corpus.settings.clusters.tiers:
         np.save(folder / "tiers.npy", buckets.starts)
-        told["topics"] = len(buckets.starts)
+        told |= {"topics": len(buckets.starts), "cut": len(_cut(buckets))}
     return {**told, "tokens": int(np.asarray(table["tokens"]).sum())}
 
 
@@ -131,7 +131,21 @@ def _buckets(corpus: Corpus, merged: np.ndarray) -> Buckets:
     quantiles = corpus.settings.clusters.tiers
     if not quantiles:
         return Buckets.of_clusters(merged)
-    return fitted(merged, kept_parts(corpus, corpus.fit_crawls, {}, beside=placed), quantiles)
+    buckets = fitted(merged, kept_parts(corpus, corpus.fit_crawls, {}, beside=placed), quantiles)
+    if not len(_cut(buckets)):
+        score = corpus.settings.clusters.tier_score
+        raise InputError(
+            f"clusters.tiers = {list(quantiles)} cuts none of {len(buckets.starts)} clusters: in each, fewer than"
+            f" {MIN_DOCUMENTS} documents are on one side, and those of one score stay together; clusters.tier_score ="
+            f" {score!r} ({'a classifier' if score else 'a score from the signals, 1 for much of prose'}): take a"
+            " finer one, or larger clusters, or leave clusters.tiers out"
+        )
+    return buckets
+
+
+def _cut(buckets: Buckets) -> np.ndarray:
+    """The clusters that have several tiers."""
+    return np.unique(buckets.clusters[buckets.tiers > 1])
 
 
 def _mean_scores(corpus: Corpus, buckets: Buckets, scores: np.ndarray, documents: np.ndarray) -> np.ndarray:

@@ -138,7 +138,10 @@ def write_pool(
     if (folder / INDEX).exists():
         raise StoreError(f"{folder} already holds finished pools; delete it to build them again")
     if 2 * num_buckets > MAX_OPEN_FILES:
-        raise StoreError(f"{num_buckets} buckets need {2 * num_buckets} open files, over {MAX_OPEN_FILES}; merge more")
+        raise StoreError(
+            f"{num_buckets} buckets need {2 * num_buckets} open files, over {MAX_OPEN_FILES}; lower clusters.k, raise"
+            " clusters.distance, or cut fewer clusters.tiers"
+        )
     dtype = np.dtype("<u2" if vocabulary <= 1 << 16 else "<u4")
     folder.mkdir(parents=True, exist_ok=True)
     left_out = 0

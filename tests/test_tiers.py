@@ -22,6 +22,7 @@ from pipelines import lineage
 from pipelines.buckets import MIN_DOCUMENTS, Buckets, cut, fitted, placed
 from pipelines.clusters import read_buckets, read_clusters
 from pipelines.corpus import Corpus, opened
+from pipelines.errors import InputError
 from pipelines.fitting import kept_parts
 from pipelines.pooling import open_pool, read_evaluations, read_fine_evaluations
 from pipelines.settings import Clusters, Settings
@@ -254,3 +255,22 @@ def test_tiers_of_domains(tmp_path: Path) -> None:
     assert {name.split(" q")[0] for name in read_clusters(corpus)["name"].to_pylist()} == set(DOMAINS)
     _, counts = read_evaluations(corpus)
     assert np.argmax(np.bincount(buckets.clusters, counts["sky"])) == 0  # astronomy
+
+
+def test_a_score_that_tells_no_documents_apart_is_an_error(fresh) -> None:
+    corpus = fresh(changes=("clusters.tiers=[0.5]",))  # all of it is prose, which the signals give nearly 1
+    with pytest.raises(InputError, match=r"cuts none of 4 clusters.*clusters\.tier_score = ''"):
+        made_corpus.run_corpus(corpus, until="clusters")
+
+
+def test_a_trace_of_domains_before_the_tiers_score_is_there(tmp_path: Path) -> None:
+    from test_domains import domains_command, write_domains, write_target
+
+    target = write_target(tmp_path / "sky.jsonl", "astronomy")
+    domains_command(write_domains(tmp_path / "in"), tmp_path / "ws", target)
+    corpus = opened(Workspace(str(tmp_path / "ws")))
+    wanted = next(kept_parts(corpus, [corpus.crawls[0].name], {}, beside=placed))["id"][0].as_py().hex()
+    cut = made_corpus.changed(corpus, *written_score(tmp_path / "edu.bin"))
+    told = dict(inspection.trace(cut, wanted))
+    assert told["scores"] == "not there yet"
+    assert told["fine_clusters"] == dict(inspection.trace(corpus, wanted))["fine_clusters"].partition(",")[0]
