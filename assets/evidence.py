@@ -27,7 +27,7 @@ def rounds(corpus: Corpus, last: int) -> list[dict[str, Any]]:
 
     with reading(mixing.search(corpus)) as folder:
         search = search_of(corpus, folder)
-        found = [(number, outcomes) for number in range(1, last + 1) for outcomes in [search.outcomes(number)]]
+        found = {number: search.proposals.outcomes(number) for number in range(1, last + 1)}
     several = bool(search.settings.fidelities)
     return [
         {
@@ -42,7 +42,7 @@ def rounds(corpus: Corpus, last: int) -> list[dict[str, Any]]:
             **({"fidelity": one.fidelity} if several else {}),
             "weights": list(one.trial.schedule.weights),
         }
-        for number, outcomes in found
+        for number, outcomes in found.items()
         for index, one in enumerate(outcomes)
     ]
 

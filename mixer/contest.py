@@ -100,10 +100,7 @@ def _searched(corpus: Corpus, trainer: Trainer) -> tuple[Recommendation, dict[st
         search = search_of(corpus, place.folder)
         total = sum(search.settings.trainings)
         watch = watching(corpus, search.settings.strategy, place, total, min(total, num_done(place)))
-        for number in search.rounds:
-            search.propose_round(number)
-            search.train_round(number, trainer, watch)
-            search.fit_round(number)
+        search.run_rounds(trainer, watch)
         return search.recommend(), _cost(search)
 
 

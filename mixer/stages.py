@@ -17,7 +17,7 @@ from mixer.place import reading, working
 from mixer.recommendation import Recommendation
 from mixer.search import MixtureSearch
 from mixer.searches import Watch, num_done, search_of, trained, watching
-from mixer.tables import Runs
+from mixer.tables import Runs, of_outcomes
 from mixer.takeover import Reusing, known, known_finals
 from mixer.trainers import close_trainers, peak_bytes, trainer_of
 from mixer.trial import Schedule, Trial
@@ -42,7 +42,7 @@ def run_round(corpus: Corpus, number: int) -> Report:
 
     def asked(search: MixtureSearch) -> list[Trial]:
         search.propose_round(number)
-        return search.trials(number)
+        return search.proposals.trials(number)
 
     def train(search: MixtureSearch, watch: Watch) -> None:
         search.train_round(number, _reusing(corpus), watch)
@@ -175,7 +175,9 @@ def search_table(corpus: Corpus) -> Runs:
     stage = mixing.search(corpus)
     names = read_clusters(corpus)["name"].to_pylist()
     with stage.lease(), working(stage) as place:
-        return search_of(corpus, place.folder).table([_column(name, number) for number, name in enumerate(names)])
+        outcomes = search_of(corpus, place.folder).outcomes()
+    columns = [_column(name, number) for number, name in enumerate(names)]
+    return of_outcomes(outcomes, columns, corpus.settings.search.phases)
 
 
 def _column(name: str, number: int) -> str:

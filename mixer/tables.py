@@ -12,12 +12,13 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mixer import evidence
 from mixer.candidates import Floats
 from mixer.strategy import History
 from pipelines.errors import InputError
@@ -100,6 +101,20 @@ def of_history(history: History, buckets: Sequence[str], keys: Sequence[str] = (
     """A search's trials as a table; their keys, or numbers where none are given. The objective is `objective`."""
     names = tuple(keys) or tuple(str(index) for index in range(len(history)))
     return Runs(names, tuple(buckets), history.weights, {**history.tasks, "objective": history.losses})
+
+
+def of_outcomes(outcomes: Sequence[evidence.Outcome], buckets: Sequence[str], shares: Sequence[float] = ()) -> Runs:
+    """A search's runs of all tokens, each once, under these names of the buckets; with `shares` of phases, a column
+    for each phase of each bucket.
+    """
+    kept = {one.trial.key: one for one in outcomes if math.isfinite(one.loss) and one.fidelity == 1}
+    history = evidence.history(list(kept.values()), len(buckets), len(shares) or 1)
+    if not shares:
+        return of_history(history, buckets, tuple(kept))
+    # Shares of all tokens, so that a row sums to 1 and a column is what one phase reads of a bucket.
+    rows = history.weights * np.repeat(shares, len(buckets))
+    columns = [f"phase {phase} {name}" for phase in range(1, len(shares) + 1) for name in buckets]
+    return of_history(replace(history, weights=rows), columns, tuple(kept))
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from mixer.recommendation import Recommendation
-from mixer.runs import loss_on
-from mixer.search import run_search
+from mixer.runs import Progress, loss_on, no_progress
+from mixer.search import MixtureSearch
 from mixer.strategy import Target
 from mixer.trial import Loss, Result, Trial
 from pipelines.settings import Proxy, Search
@@ -62,18 +62,23 @@ class PlantedTrainer:
         return Result(trial.key, losses, trial.schedule.tokens, 0.5)
 
 
-def search(folder: Path, trainer: Any, settings: Search, **changes: Any) -> Recommendation:
+def search(
+    folder: Path, trainer: Any, settings: Search, progress: Callable[[Progress], None] = no_progress, **changes: Any
+) -> Recommendation:
     """A whole search of the planted problem, or what is left of it."""
-    given = {
+    return steps(folder, settings, **changes).run(trainer, progress)
+
+
+def steps(folder: Path, settings: Search, **changes: Any) -> MixtureSearch:
+    """The same, to be taken step by step."""
+    given: dict[str, Any] = {
         "token_counts": TOKENS,
         "target": Target.of_counts(np.array(NEAREST)),
         "proxy": Proxy(),
-        "settings": settings,
         "data": "digest",
-        "trainer": trainer,
         "objective": loss_on("narrow/search"),
     }
-    return run_search(folder, **{**given, **changes})
+    return MixtureSearch(folder=folder, settings=settings, **{**given, **changes})
 
 
 def outputs(folder: Path) -> dict[str, bytes]:

@@ -20,8 +20,6 @@ from mixer.report import series
 from mixer.report.gathered import gathered
 from mixer.report.page import html
 from mixer.resuming import searches
-from mixer.runs import loss_on
-from mixer.search import MixtureSearch, run_search
 from mixer.strategy import Target
 from mixer.tables import read_tables
 from mixer.takeover import Reusing
@@ -47,17 +45,12 @@ class CheapTrainer(PlantedTrainer):
         return replace(found, losses=losses)
 
 
-GIVEN = {
-    "token_counts": planted.TOKENS,
-    "target": Target.of_counts(np.ones(len(planted.TOKENS))),
-    "proxy": Proxy(),
-    "data": "digest",
-    "objective": loss_on("narrow/search"),
-}
+def steps(folder):
+    return planted.steps(folder, SETTINGS, target=Target.of_counts(np.ones(len(planted.TOKENS))))
 
 
-def search(folder, trainer, settings=SETTINGS):
-    return run_search(folder, settings=settings, trainer=trainer, **GIVEN)
+def search(folder, trainer):
+    return steps(folder).run(trainer)
 
 
 @pytest.fixture(scope="module")
@@ -137,14 +130,14 @@ def test_trials_are_taken_over_by_their_tokens_too(finished, tmp_path):
 
 def test_rounds_without_a_whole_trial_have_no_best(tmp_path):
     failing = CheapTrainer(fails=lambda trial: trial.schedule.tokens == 1000)
-    steps = MixtureSearch(folder=tmp_path, settings=SETTINGS, **GIVEN)
-    steps.propose_round(1)
+    cheap = steps(tmp_path)
+    cheap.propose_round(1)
     seen = []
-    steps.train_round(1, failing, seen.append)
-    assert steps.fit_round(1)["best_measured"] is None
+    cheap.train_round(1, failing, seen.append)
+    assert cheap.fit_round(1)["best_measured"] is None
     assert min(one.best for one in seen if one.trial.schedule.tokens == 100) > 3 + LEVEL
     assert all(np.isnan(one.best) for one in seen if one.trial.schedule.tokens == 1000)
-    steps.propose_round(2)
+    cheap.propose_round(2)
 
 
 def test_candidates_of_whole_trials_are_written_as_ever(tmp_path):

@@ -10,18 +10,16 @@ from planted import Killed, PlantedTrainer
 
 from mixer import phases
 from mixer.candidates import Space, capped
-from mixer.runs import loss_on
-from mixer.search import MixtureSearch
 from mixer.strategies import phasing
 from mixer.strategies.phasing import Phasing
 from mixer.strategies.reuse import Frozen, Groups
 from mixer.strategies.rules import natural
 from mixer.strategy import History, Problem, Target
-from mixer.tables import read_tables, written
+from mixer.tables import of_outcomes, read_tables, written
 from mixer.trial import Schedule
 from pipelines.configuration import load
 from pipelines.errors import SettingsError
-from pipelines.settings import Proxy, Search
+from pipelines.settings import Search
 
 COUNTS = (10, 40, 5, 80, 60, 20, 30, 50)
 SPACES = {epochs: Space.of(COUNTS, budget_tokens=sum(COUNTS), max_epochs=epochs) for epochs in (1.2, 4.0, 100.0)}
@@ -203,17 +201,8 @@ SETTINGS = Search(rounds=(10, 4), tokens=1000, candidates=600, phases=(0.8, 0.2)
 
 def search(folder: Path, trainer, **changes):
     settings = Search(**{**SETTINGS.model_dump(), **changes})
-    spread_out = Target.of_counts(np.ones(8))
-    made = planted.search(folder, trainer, settings, target=spread_out)
-    return made, MixtureSearch(
-        folder=folder,
-        token_counts=planted.TOKENS,
-        target=spread_out,
-        proxy=Proxy(),
-        settings=settings,
-        data="digest",
-        objective=loss_on("narrow/search"),
-    )
+    made = planted.steps(folder, settings, target=Target.of_counts(np.ones(8)))
+    return made.run(trainer), made
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +210,11 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phased")
     trainer = PhasedTrainer()
     return folder, *search(folder, trainer), trainer
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    files = [*(folder / "candidates").iterdir(), *(folder / "fits").iterdir(), folder / "recommendation.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_a_search_of_phases_ends_with_a_schedule_over_the_budget(finished):
@@ -247,7 +241,7 @@ def test_a_search_of_phases_ends_with_a_schedule_over_the_budget(finished):
 
 def test_a_table_of_a_search_of_phases_has_a_column_for_each_phase(finished, tmp_path):
     _, _, made, trainer = finished
-    runs = made.table([f"bucket {number}" for number in range(8)])
+    runs = of_outcomes(made.outcomes(), [f"bucket {number}" for number in range(8)], made.settings.phases)
     assert runs.buckets[0] == "phase 1 bucket 0"
     assert runs.buckets[-1] == "phase 2 bucket 7"
     for name, data in zip(("ratios.csv", "metrics.csv"), written(runs), strict=True):
@@ -264,7 +258,7 @@ def test_a_search_of_phases_killed_and_run_again_gives_the_same(finished, tmp_pa
     with pytest.raises(Killed):
         search(tmp_path / "broken", PhasedTrainer(kill_after=12), strategy=name)
     search(tmp_path / "broken", PhasedTrainer(), strategy=name)
-    assert planted.outputs(tmp_path / "broken") == planted.outputs(whole)
+    assert outputs(tmp_path / "broken") == outputs(whole)
 
 
 def test_the_exposure_predictor_sees_the_tokens_of_every_phase(tmp_path):

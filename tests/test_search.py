@@ -15,7 +15,7 @@ from mixer.runs import loss_on
 from mixer.search import MixtureSearch
 from mixer.strategies import choice
 from mixer.strategy import Problem, Target
-from mixer.tables import read_tables, written
+from mixer.tables import of_outcomes, read_tables, written
 from pipelines.configuration import load
 from pipelines.errors import SettingsError, StoreError, TrialError
 from pipelines.settings import Proxy, Search
@@ -41,15 +41,7 @@ def compare(folder, found, trainer, settings=SETTINGS):
 
 
 def steps(folder, settings=SETTINGS) -> MixtureSearch:
-    return MixtureSearch(
-        folder=folder,
-        token_counts=planted.TOKENS,
-        target=Target.of_counts(NEAREST),
-        proxy=Proxy(),
-        settings=settings,
-        data="digest",
-        objective=loss_on("narrow/search"),
-    )
+    return planted.steps(folder, settings)
 
 
 @pytest.fixture(scope="module")
@@ -305,7 +297,7 @@ def test_the_predictor_named_is_the_one_that_is_fitted(tmp_path):
 
 def test_a_finished_search_is_a_table_of_all_its_runs(finished, tmp_path):
     folder, _, trainer = finished
-    runs = steps(folder).table([f"bucket {number}" for number in range(8)])
+    runs = of_outcomes(steps(folder).outcomes(), [f"bucket {number}" for number in range(8)])
     assert sorted(runs.keys) == sorted(trial.key for trial in trainer.trained)
     for name, data in zip(("ratios.csv", "metrics.csv"), written(runs), strict=True):
         (tmp_path / name).write_bytes(data)

@@ -31,7 +31,7 @@ import pyarrow as pa
 from mixer.comparison import Comparison, compare
 from mixer.data import Evaluation
 from mixer.runs import loss_on
-from mixer.search import run_search
+from mixer.search import MixtureSearch
 from mixer.strategy import Target
 from mixer.trainer import ProcessTrainer
 from pipelines.settings import Proxy, Search
@@ -149,16 +149,15 @@ def judged(corpus: Corpus, folder: Path, *, seed: int = 42, settings: Search = S
     settings = settings.model_copy(update={"seed": seed})
     pools = [pool.tokens(bucket, "train") for bucket in range(LANGUAGES)]
     with ProcessTrainer(pools, corpus.target, vocabulary=VOCABULARY, workers=workers, device="cpu") as trainer:
-        found = run_search(
-            folder / "search",
-            token_counts=pool.num_tokens["train"].tolist(),
+        found = MixtureSearch(
+            folder=folder / "search",
+            token_counts=tuple(pool.num_tokens["train"].tolist()),
             target=Target.of_counts(corpus.nearest),
             proxy=PROXY,
             settings=settings,
             data=pool.digest,
-            trainer=trainer,
             objective=loss_on("search"),
-        )
+        ).run(trainer)
         others = {name: found.others[name] for name in settings.final_mixtures}
         return compare(
             folder / "comparison",
