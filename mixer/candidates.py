@@ -27,6 +27,7 @@ STRENGTHS = np.logspace(np.log10(0.1), np.log10(5.0), 15)  # total concentration
 GRID = 2e-4  # weights are multiples of it; smaller ones are zero
 OVERSAMPLE = 100
 POOL_DIGITS = 6  # sparse draws differ by 1e-100 here and there: without rounding one mixture is many
+FAINT = 1e-290  # what is left beside a limit may be so little that 1 over it is no number
 ATTEMPTS = 4  # of rejection, before caps are met by giving the surplus away
 
 SCHEMA = pa.schema(
@@ -129,7 +130,10 @@ def start(space: Space, n: int, *, seed: int) -> Floats:
         if len(found) >= n:
             chosen = found[random.choice(len(found), n, replace=False)]
             return capped(chosen / chosen.sum(axis=1, keepdims=True), space.limits)
-    raise SettingsError(f"only {len(found)} different mixtures fit the caps, {n} are asked for")
+    raise SettingsError(
+        f"only {len(found)} different mixtures fit the caps, {n} are asked for; raise search.max_epochs, or lower"
+        " dataset.tokens or search.rounds"
+    )
 
 
 def pool(space: Space, n: int, *, concentration: float, seed: int) -> Floats:
@@ -160,13 +164,22 @@ def capped(weights: ArrayLike, limits: Floats) -> Floats:
         others = np.where(full, 0, part)
         bare = others.sum(axis=1) == 0
         others[bare] = np.where(full[bare], 0, limits)
-        total = others.sum(axis=1, keepdims=True)
-        scale = np.divide(room, total, out=np.zeros_like(room), where=total > 0)
-        part = np.where(full, limits, others * scale)
+        part = np.where(full, limits, in_proportion(others, room))
         rows[todo] = part
         again = ((part > limits) & ~full).any(axis=1)
         todo, full = todo[again], full[again]
     return rows
+
+
+def in_proportion(others: Floats, room: Floats) -> Floats:
+    """(rows, buckets) of `room` (rows, 1) shared out as `others` are; of all zeros, nothing."""
+    total = others.sum(axis=1, keepdims=True)
+    faint = (total > 0) & (total < FAINT)
+    if faint.any():
+        others = np.where(faint, others / np.where(faint, others.max(axis=1, keepdims=True), 1.0), others)
+        total = others.sum(axis=1, keepdims=True)
+    shared: Floats = others * np.divide(room, total, out=np.zeros_like(room), where=total > 0)
+    return shared
 
 
 def write(path: Path, candidates: Candidates, about: dict[str, Any]) -> None:

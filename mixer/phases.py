@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer import candidates
-from mixer.candidates import Floats, Space, capped
+from mixer.candidates import Floats, Space, capped, in_proportion
 from mixer.trial import Phase, Schedule
 from pipelines.errors import SettingsError
 
@@ -132,10 +132,8 @@ def _poured(rows: Floats, limits: Floats) -> Floats:
         others = np.where(full, 0.0, rows)
         bare = others.sum(axis=1) == 0
         others[bare] = np.where(full[bare], 0.0, limits[bare])
-        total = others.sum(axis=1, keepdims=True)
-        scale = np.divide(room, total, out=np.zeros_like(room), where=total > 0)
         changed = full.any(axis=1, keepdims=True)
-        found = np.where(changed, np.where(full, limits, others * scale), rows)
+        found = np.where(changed, np.where(full, limits, in_proportion(others, room)), rows)
     return found
 
 

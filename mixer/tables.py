@@ -79,7 +79,8 @@ def read_amounts(path: Path) -> dict[str, float]:
     if len(head) != 2:
         raise InputError(f"{path} has {len(head)} columns; two are read, the bucket and how much there is of it")
     found: dict[str, float] = {}
-    for line, (bucket, text) in _lines(path, head):
+    for line, (name, text) in _lines(path, head):
+        bucket = name.strip()
         amount = _number(text, path, line, head[1], empty_allowed=False)
         if not (math.isfinite(amount) and amount > 0):
             raise InputError(f"{path}, line {line}: {bucket} = {amount}; an amount is more than 0")
@@ -139,7 +140,7 @@ def _head(path: Path) -> list[str]:
         raise InputError(f"{path} cannot be read: {error}") from None
     if len(head) == 1 and (other := next((mark for mark in ";\t" if mark in head[0]), "")):
         raise InputError(f"{path} has {other!r} between its columns; write it with commas, and points in its numbers")
-    return head
+    return [name.strip() for name in head]
 
 
 def _table(path: Path, key: str, *, empty_allowed: bool) -> tuple[tuple[str, ...], _Rows]:

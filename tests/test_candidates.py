@@ -55,6 +55,11 @@ def test_surplus_of_a_lone_bucket_goes_by_tokens():
     assert capped([1.0, 0.0, 0.0], limits)[0] == pytest.approx([0.2, 0.8 * 0.4 / 1.4, 0.8 * 1 / 1.4])
 
 
+def test_surplus_goes_to_others_of_next_to_nothing():
+    rows = capped([[1.0, 1e-310, 0.0, 0.0], [1.0, 1e-320, 3e-320, 0.0], [1.0, 1e-12, 3e-12, 0.0]], np.full(4, 0.7))
+    assert rows == pytest.approx(np.array([[0.7, 0.3, 0, 0], [0.7, 0.075, 0.225, 0], [0.7, 0.075, 0.225, 0]]), rel=1e-3)
+
+
 def test_space_refuses_what_cannot_be_mixed():
     with pytest.raises(SettingsError, match=r"clusters \[1\] have no tokens"):
         space([5, 0, 7])

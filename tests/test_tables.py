@@ -33,6 +33,14 @@ def test_rows_are_joined_by_run_and_renormalised(tmp_path):
     assert runs.unpaired == 1
 
 
+def test_spaces_after_commas_are_no_part_of_a_name(tmp_path):
+    loose = read_tables(*files(tmp_path, RATIOS.replace(",", ", "), METRICS.replace(",", ", ")))
+    tight = read_tables(*files(tmp_path))
+    assert (loose.keys, loose.buckets, list(loose.metrics)) == (tight.keys, tight.buckets, list(tight.metrics))
+    (tmp_path / "amounts.csv").write_text("bucket, tokens\nweb , 3\nbooks, 4\n")
+    assert read_amounts(tmp_path / "amounts.csv") == {"web": 3, "books": 4}
+
+
 @pytest.mark.parametrize(
     ("ratios", "metrics", "told"),
     [
