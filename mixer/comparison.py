@@ -24,7 +24,7 @@ from mixer.runs import Objective, Progress, measured, no_progress, results, trai
 from mixer.trainer import Trainer
 from mixer.trial import Phase, Schedule, Trial
 from pipelines.errors import SettingsError
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 CONFIDENCE = 0.95
 

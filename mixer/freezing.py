@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mixer.strategies.reuse import Groups
 from pipelines.errors import SettingsError
-from pipelines.settings import Bound, Frozen
+from pipelines.search_settings import Bound, Frozen
 
 
 def groups_of(

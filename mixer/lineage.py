@@ -9,7 +9,8 @@ from pipelines import lineage, takedown
 from pipelines.corpus import Corpus
 from pipelines.digest import digest_of, file_digest, versions
 from pipelines.errors import SettingsError, StoreError
-from pipelines.settings import Search, Settings
+from pipelines.search_settings import Search
+from pipelines.settings import Settings
 from pipelines.store import Recipe, Stage
 
 VERSIONS = {"search": 4, "mixture": 1, "comparison": 1, "strategies": 2, "dataset": 2}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mixer.size import hidden_size
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM

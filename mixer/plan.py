@@ -24,7 +24,7 @@ from mixer.trial import Loss, Result, Schedule, Trial
 from pipelines.corpus import Corpus
 from pipelines.errors import StoreError
 from pipelines.pooling import open_pool
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 NAME = "plan.json"  # beside the search's journal
 CHECKPOINT_BYTES = 12  # of a parameter: weights and two moments

@@ -9,7 +9,7 @@ from mixer.strategies.choice import strategy
 from mixer.strategies.phasing import Phasing
 from mixer.strategies.reuse import Frozen, Groups
 from mixer.strategy import Problem, Strategy, Target
-from pipelines.settings import Search
+from pipelines.search_settings import Search
 
 
 def problem_of(

@@ -17,7 +17,7 @@ from mixer.journal import read
 from mixer.runs import Objective, results
 from mixer.trial import Trial
 from pipelines.errors import StoreError, TrialError
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 
 @dataclass(frozen=True)

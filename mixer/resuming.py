@@ -14,7 +14,7 @@ from mixer.candidates import described
 from mixer.place import JOURNAL
 from pipelines.corpus import Corpus
 from pipelines.errors import StoreError
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from mixer.strategies.reuse import Groups
 from mixer.strategy import History, Problem, Strategy, Target, among, proposed
 from mixer.trainer import Trainer
 from mixer.trial import Trial
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 P = ParamSpec("P")
 R = TypeVar("R")

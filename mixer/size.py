@@ -2,7 +2,7 @@
 
 import math
 
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 
 def hidden_size(proxy: Proxy) -> int:

@@ -18,7 +18,7 @@ from mixer.strategies.choice import strategy as strategy_of
 from mixer.strategy import History, Problem
 from mixer.tables import Runs
 from pipelines.errors import SettingsError
-from pipelines.settings import Search
+from pipelines.search_settings import Search
 
 # No search chose these runs, so the best of them is near nothing: look beyond them.
 AUTO = "bayes-untrained"

@@ -21,7 +21,7 @@ from mixer.trial import Result, Trial
 from pipelines import lineage
 from pipelines.corpus import Corpus
 from pipelines.errors import StoreError
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 MAX_DIFFERENCES = 4  # that one line tells
 

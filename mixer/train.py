@@ -26,7 +26,7 @@ from mixer.model import Llama
 from mixer.trial import Loss, Result, Trial
 from mixer.worker import Evaluator
 from pipelines.errors import TrialError
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 BETAS = (0.9, 0.95)
 CLIP_NORM = 1.0

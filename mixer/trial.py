@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 VERSION = "1"  # raised when the same trial would train to other numbers
 SUM_TOLERANCE = 1e-6  # weights come from float64 divisions over at most a few thousand buckets

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from pipelines.errors import SettingsError
-from pipelines.settings import Quality, Section, Settings
+from pipelines.section import Section
+from pipelines.settings import Quality, Settings
 
 PRESETS = Path(__file__).parent / "presets"
 

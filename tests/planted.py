@@ -16,7 +16,7 @@ from mixer.runs import Progress, loss_on, no_progress
 from mixer.search import MixtureSearch
 from mixer.strategy import Target
 from mixer.trial import Loss, Result, Trial
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 TARGET = np.array([0.5, 0.25, 0.15, 0.04, 0.02, 0.02, 0.01, 0.01])  # the topics that the target needs
 TOKENS = (10_000_000, 40_000_000, 5_000_000, 80_000_000, 60_000_000, 20_000_000, 30_000_000, 50_000_000)

@@ -13,8 +13,8 @@ from mixer.strategies.reuse import Frozen, Groups
 from mixer.strategy import History, Problem, Target
 from pipelines.configuration import load
 from pipelines.errors import SettingsError
-from pipelines.settings import Bound, Search
-from pipelines.settings import Frozen as FrozenGroup
+from pipelines.search_settings import Bound, Search
+from pipelines.search_settings import Frozen as FrozenGroup
 
 SPACE = Space.of((10, 40, 5, 80, 60, 20), budget_tokens=215, max_epochs=8)
 TARGET = Target(np.arange(1.0, 7.0), np.eye(6), np.arange(1.0, 7.0) / 21)

@@ -13,7 +13,7 @@ from mixer.comparison import Noise, compare, judged, noise_of, scaled, verdict
 from mixer.runs import loss_on
 from mixer.trial import Phase, Schedule
 from pipelines.errors import SettingsError
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 SETTINGS = Search(tokens=1000, final_tokens=4000, final_seeds=3)
 MIXTURES = {

@@ -23,7 +23,7 @@ from mixer.trial import Phase, Schedule
 from mixer.worker import Assignment, _outcome
 from pipelines import tokens
 from pipelines.errors import TrialError
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 EXAMPLES = Path(__file__).parents[1] / "infra" / "examples"
 

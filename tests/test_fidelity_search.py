@@ -25,7 +25,7 @@ from mixer.tables import read_tables
 from mixer.takeover import Reusing
 from mixer.trial import Loss, Result
 from pipelines.errors import SettingsError
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 SETTINGS = Search(
     strategy="bayes-fidelity", fidelities=(0.1, 1.0), rounds=(6, 3, 2), tokens=1000, candidates=2000, max_failed=1.0

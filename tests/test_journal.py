@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mixer.journal import Journal, read, write_whole
 from mixer.trial import Loss, Result, Schedule, Trial
 from pipelines.errors import LeaseError, StoreError
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 
 def trial(index: int, round: int = 1) -> Trial:

@@ -21,7 +21,8 @@ from mixer.evaluate import log_likelihoods
 from mixer.train import train_model
 from mixer.trial import Schedule, Trial
 from pipelines import tasks
-from pipelines.settings import Proxy, Task
+from pipelines.search_settings import Proxy
+from pipelines.settings import Task
 from pipelines.tokens import encode, load_tokenizer, train_bpe
 
 SCRIPT = Path(__file__).parents[1] / "infra" / "benchmarks" / "mixer" / "peer_lm_eval.py"

@@ -27,7 +27,7 @@ from mixer.predictors.choice import PREDICTORS
 from mixer.strategies import choice
 from mixer.strategy import Target
 from mixer.trial import Loss, Result
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 
 def test_cells_are_made_once_and_a_torn_one_again(tmp_path):

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from mixer.model import Llama, to_transformers
 from mixer.size import flops_per_token, hidden_size, num_parameters
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 SMALL = Proxy(layers=3, width=32, heads=4, sequence=48)
 WIDER = Proxy(layers=1, width=48, heads=2, hidden=80, sequence=16)

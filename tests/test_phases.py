@@ -19,7 +19,7 @@ from mixer.tables import of_outcomes, read_tables, written
 from mixer.trial import Schedule
 from pipelines.configuration import load
 from pipelines.errors import SettingsError
-from pipelines.settings import Search
+from pipelines.search_settings import Search
 
 COUNTS = (10, 40, 5, 80, 60, 20, 30, 50)
 SPACES = {epochs: Space.of(COUNTS, budget_tokens=sum(COUNTS), max_epochs=epochs) for epochs in (1.2, 4.0, 100.0)}
@@ -212,11 +212,6 @@ def finished(tmp_path_factory):
     return folder, *search(folder, trainer), trainer
 
 
-def outputs(folder: Path) -> dict[str, bytes]:
-    files = [*(folder / "candidates").iterdir(), *(folder / "fits").iterdir(), folder / "recommendation.json"]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
 def test_a_search_of_phases_ends_with_a_schedule_over_the_budget(finished):
     folder, found, _, trainer = finished
     assert [phase.tokens for phase in found.schedule.phases] == list(phases.lengths((0.8, 0.2), sum(planted.TOKENS)))
@@ -258,7 +253,7 @@ def test_a_search_of_phases_killed_and_run_again_gives_the_same(finished, tmp_pa
     with pytest.raises(Killed):
         search(tmp_path / "broken", PhasedTrainer(kill_after=12), strategy=name)
     search(tmp_path / "broken", PhasedTrainer(), strategy=name)
-    assert outputs(tmp_path / "broken") == outputs(whole)
+    assert planted.outputs(tmp_path / "broken") == planted.outputs(whole)
 
 
 def test_the_exposure_predictor_sees_the_tokens_of_every_phase(tmp_path):

@@ -23,7 +23,7 @@ from mixer.report.page import html
 from mixer.stages import leaders, read_mixture
 from pipelines import configuration
 from pipelines.corpus import keep
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 SPEED = Speed(start_seconds=5.0, fixed_seconds=1.0, token_seconds=1e-3, workers=2, peak_bytes=0)
 

@@ -8,7 +8,7 @@ from mixer import journal
 from mixer.runs import Objective, Part, loss_on, train_trials
 from mixer.trial import Loss, Result, Schedule, Trial
 from pipelines.errors import SettingsError, TrialError
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 SERVED = loss_on("search/a")
 TRIALS = [Trial(Schedule.static((0.5, 0.5), 10), Proxy(), seed, "d", 1, seed) for seed in range(4)]

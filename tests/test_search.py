@@ -18,7 +18,7 @@ from mixer.strategy import Problem, Target
 from mixer.tables import of_outcomes, read_tables, written
 from pipelines.configuration import load
 from pipelines.errors import SettingsError, StoreError, TrialError
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 SETTINGS = Search(strategy="climb", rounds=(20, 10, 5), tokens=1000, candidates=5000)
 WITH_TOPICS = Target(np.array(NEAREST), np.eye(8), np.array(NEAREST) / sum(NEAREST) * 0.9 + np.eye(8)[3] * 0.1)

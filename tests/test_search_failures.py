@@ -12,7 +12,7 @@ from mixer.journal import read
 from mixer.runs import loss_on, train_trials
 from mixer.trial import Schedule, Trial
 from pipelines.errors import LeaseError, SettingsError, TrialError
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 SETTINGS = Search(strategy="climb", rounds=(20, 10, 5), tokens=1000, candidates=5000)
 

@@ -12,7 +12,7 @@ from mixer.freezing import groups_of
 from mixer.journal import read
 from pipelines.configuration import load
 from pipelines.errors import SettingsError
-from pipelines.settings import Frozen, Search
+from pipelines.search_settings import Frozen, Search
 
 SMALL = {"rounds": (8, 4), "tokens": 1000, "candidates": 400}
 NAMES = ["law", "maths", "news", "code", "games", "food", "music", "law"]

@@ -16,7 +16,7 @@ from mixer.takeover import Past, Reusing, Sought, obstacles, usable
 from mixer.trial import Loss, Result, Schedule, Trial
 from pipelines import lineage
 from pipelines.corpus import Corpus
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 PROXY = Proxy(layers=1, width=16, heads=2)
 SOUGHT = Sought(PROXY, 1, "pools-targets-search", ("search/a",), seeds=2)

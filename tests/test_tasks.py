@@ -22,7 +22,8 @@ from pipelines import configuration, tasks
 from pipelines.contamination.evaluations import read_items as read_tests
 from pipelines.errors import InputError, SettingsError
 from pipelines.pooling import open_pool, read_evaluations, read_fine_evaluations, run_evaluations
-from pipelines.settings import Proxy, Task
+from pipelines.search_settings import Proxy
+from pipelines.settings import Task
 from pipelines.tokens import Tokenizer, load_tokenizer, train_bpe
 
 PROXY = Proxy(layers=1, width=16, heads=2, sequence=24)

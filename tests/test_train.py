@@ -19,7 +19,7 @@ from mixer.model import Llama
 from mixer.train import rate, train, train_model
 from mixer.trial import Schedule, Trial
 from pipelines.errors import TrialError
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 VOCABULARY = 96
 PROXY = Proxy(layers=1, width=16, heads=2, sequence=16, batch=4)

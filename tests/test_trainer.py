@@ -14,7 +14,7 @@ from mixer.data import Evaluation
 from mixer.trainer import ProcessTrainer, Trainer
 from mixer.trial import Result, Schedule, Trial
 from pipelines.errors import InputError, SirdarError, WorkerError
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 PROXY = Proxy(layers=1, width=16, heads=2, sequence=16, batch=4)
 VOCABULARY = 64

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixer.trial import Loss, Phase, Result, Schedule, Trial
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 
 def trial(**changes) -> Trial:

@@ -34,7 +34,7 @@ from mixer.runs import loss_on
 from mixer.search import MixtureSearch
 from mixer.strategy import Target
 from mixer.trainer import ProcessTrainer
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 from pipelines.token_pools import PoolBatch, write_pool
 from pipelines.tokens import encode, load_tokenizer, train_bpe
 

@@ -35,7 +35,7 @@ from mixer.size import num_parameters
 from mixer.train import train
 from mixer.trainer import ProcessTrainer
 from mixer.trial import Result, Schedule, Trial
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 from pipelines.tokens import encode, load_tokenizer, train_bpe
 
 HERE = Path(__file__).parent

@@ -26,7 +26,8 @@ from pipelines.classifiers.examples import HELD_OUT, TRAIN, Example, Examples, r
 from pipelines.classifiers.models import LABEL, FastText, LinearHead, encoder_identity, known_label, line_of
 from pipelines.digest import file_digest
 from pipelines.errors import InputError
-from pipelines.settings import Embeddings, Section
+from pipelines.section import Section
+from pipelines.settings import Embeddings
 
 Kind = Literal["fasttext", "linear"]
 ENDINGS = {"fasttext": ".bin", "linear": ".npz"}

@@ -22,7 +22,7 @@ from mixer.runs import loss_on
 from mixer.search import MixtureSearch
 from mixer.strategies import rules
 from mixer.strategy import Target
-from pipelines.settings import Proxy, Search
+from pipelines.search_settings import Proxy, Search
 
 # `auto` last: what the others train it shares. `domain2vec` asks for topics, which domains have none of.
 SEARCHES = (

@@ -17,7 +17,7 @@ from mixer.candidates import Space, start
 from mixer.predictors.validation import rank_correlation
 from mixer.size import flops_per_token
 from mixer.trial import Trial
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 MIXTURES = 24
 SMALL = Proxy(width=32, layers=1)

@@ -13,7 +13,7 @@ from mixer.journal import Journal
 from mixer.trainer import OnResult, ProcessTrainer
 from mixer.trial import Result, Schedule, Trial
 from pipelines.errors import TrialError
-from pipelines.settings import Proxy
+from pipelines.search_settings import Proxy
 
 EVALUATED = {"search": 16_384, "final": 32_768}  # tokens of each held-out text
 
