@@ -27,7 +27,7 @@ VERSIONS = {
     "signals": 3,
     "dialects": 1,
     "scores": 1,
-    "contamination": 1,
+    "contamination": 2,
     "verdicts": 2,
     "signatures": 2,
     "targets": 3,

@@ -247,7 +247,7 @@ class EvalSet(Section):
     fields: tuple[str, ...] = Field(
         ("text", "question", "choices", "continuation", "answer"),
         min_length=1,
-        description="read in this order; of a list, the entry that a whole number in `answer` points at",
+        description="read in this order; of a list, the entry that `answer` names by place, letter or text",
     )
 
 

@@ -89,6 +89,16 @@ def read_items(task: Task) -> list[Item]:
     return kept["search"] + kept["final"]
 
 
+def place_of(answer: Any, texts: Sequence[str]) -> int | None:
+    """The place of the choice that `answer` names by its place from 0, its text or its letter from A; None: of none."""
+    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(texts):
+        return answer
+    if isinstance(answer, str) and answer.strip() in texts:
+        return texts.index(answer.strip())
+    letter = ord(answer) - ord("A") if isinstance(answer, str) and len(answer) == 1 else -1
+    return letter if 0 <= letter < len(texts) else None
+
+
 def choices(name: str, items: Sequence[Item], tokenizer: "Tokenizer") -> pa.Table:
     """The rows of CHOICES of a task's items."""
     pairs = [pair for item in items for pair in zip(item.contexts, item.answers, strict=True)]
@@ -155,11 +165,7 @@ def _text(value: Any) -> str:
 
 
 def _place(answer: Any, texts: Sequence[str]) -> int:
-    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(texts):
-        return answer
-    if isinstance(answer, str) and answer.strip() in texts:
-        return texts.index(answer.strip())
-    letter = ord(answer) - ord("A") if isinstance(answer, str) and len(answer) == 1 else -1
-    if 0 <= letter < len(texts):
-        return letter
-    raise ValueError(f"answer = {answer!r:.40} is none of {len(texts)} choices")
+    place = place_of(answer, texts)
+    if place is None:
+        raise ValueError(f"answer = {answer!r:.40} is none of {len(texts)} choices")
+    return place

@@ -16,7 +16,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from pipelines.configuration import validated
-from pipelines.contamination.evaluations import item_text, load, read_items
+from pipelines.contamination.evaluations import item_texts, load, read_items
 from pipelines.contamination.evidence import (
     SCHEMA,
     check_dataset,
@@ -305,7 +305,8 @@ def test_a_dataset_is_checked_shard_by_shard(tests: Decontamination) -> None:
     ("record", "text"),
     [
         ({"question": "Q?", "choices": ["x", "y"], "answer": 1}, "Q? y"),
-        ({"question": "Q?", "choices": ["x", "y"], "answer": "A"}, "Q? x A"),
+        ({"question": "Q?", "choices": ["x", "y"], "answer": "A"}, "Q? x"),  # a letter is no word of the item
+        ({"question": "Q?", "choices": ["x", " y"], "answer": "y "}, "Q?  y"),
         ({"question": "Q", "choices": None, "answer": "signs"}, "Q signs"),
         ({"question": None, "choices": ["I", "You"], "continuation": "went.", "answer": 0}, "I went."),
         ({"question": "Q?", "choices": ["x", "y"]}, "Q? x y"),
@@ -315,7 +316,7 @@ def test_a_dataset_is_checked_shard_by_shard(tests: Decontamination) -> None:
     ],
 )
 def test_an_items_text_is_its_fields_in_a_row(record: dict[str, Any], text: str) -> None:
-    assert item_text(record, EvalSet(name="x", path="x").fields) == text
+    assert item_texts(record, EvalSet(name="x", path="x").fields, 13)[0] == text
 
 
 def test_a_set_that_cannot_be_read_whole_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.contamination.evaluations import Evaluations, load
-from pipelines.contamination.index import Hits, NgramIndex
+from pipelines.contamination.index import Hits
 from pipelines.settings import Decontamination
 
 REASON = "contaminated"
@@ -109,7 +109,8 @@ def report(parts: Iterable[tuple[pa.Array, pa.Table]], settings: Decontamination
     """By task, from (ids, columns) of each part, in any order."""
     tests = load(settings)
     found = {one.name: TaskReport(0, 0) for one in settings.sets}
-    for item, count in zip(tests.items, tests.index.num_ngrams.tolist(), strict=True):
+    num_ngrams = np.bincount(tests.item_of, tests.index.num_ngrams, minlength=len(tests.items))
+    for item, count in zip(tests.items, num_ngrams.tolist(), strict=True):
         found[item.task].items += 1
         found[item.task].skipped += count == 0
     touched: dict[tuple[str, str], tuple[float, str]] = {}
@@ -142,7 +143,7 @@ class _Spans:
 
 
 def _columns(tests: Evaluations, hits: Hits, num_texts: int) -> pa.Table:
-    spans = _spans(tests.index, hits)
+    spans = _spans(tests, hits)
     items = [tests.items[number] for number in spans.items.tolist()]
     values = [
         pa.array(spans.starts, pa.int32()),
@@ -167,20 +168,31 @@ def _columns(tests: Evaluations, hits: Hits, num_texts: int) -> pa.Table:
     return pa.table(columns, schema=SCHEMA)
 
 
-def _spans(index: NgramIndex, hits: Hits) -> _Spans:
-    """The windows of one item in one document as spans: those that touch or overlap are one."""
-    which, items = index.items_of(hits.ngrams)
-    order = np.lexsort((hits.places[which], items, hits.documents[which]))
-    which, items = which[order], items[order]
-    documents, ngrams = hits.documents[which], hits.ngrams[which]
-    begins, widths = hits.places[which], index.widths[ngrams]
-    new_pair = _changes(documents, items)
-    new_span = new_pair.copy()
-    new_span[1:] |= begins[1:] > (begins + widths)[:-1]  # an item's windows are all of one width
-    pair, span = np.cumsum(new_pair) - 1, np.cumsum(new_span) - 1
+def _spans(tests: Evaluations, hits: Hits) -> _Spans:
+    """The windows of one item in one document as spans: those that touch or overlap are one.
 
-    num_found = np.bincount(np.unique(np.stack([pair, ngrams]), axis=1)[0])  # different n-grams of a pair
-    shares = (num_found / index.num_ngrams[items[new_pair]]).astype(np.float32)[pair[new_span]]
+    The share is the largest of the item's texts.
+    """
+    index = tests.index
+    which, texts = index.items_of(hits.ngrams)
+    items = tests.item_of[texts]
+    order = np.lexsort((texts, hits.places[which], items, hits.documents[which]))
+    which, texts, items = which[order], texts[order], items[order]
+    documents, ngrams, begins = hits.documents[which], hits.ngrams[which], hits.places[which]
+    new_pair = _changes(documents, items)
+    pair = np.cumsum(new_pair) - 1
+    # The farthest end so far, which may be that of any window before; a pair's stand behind all of the pair before.
+    room = 1 + int(begins.max(initial=0)) + int(index.widths.max(initial=0))
+    reached = np.maximum.accumulate(pair * room + begins + index.widths[ngrams])
+    new_span = new_pair.copy()
+    new_span[1:] |= (pair * room + begins)[1:] > reached[:-1]
+    span = np.cumsum(new_span) - 1
+
+    of_text = np.unique(np.stack([pair, texts, ngrams]), axis=1)[:2]  # a column for each different n-gram
+    (pairs, of_pair), num_found = np.unique(of_text, axis=1, return_counts=True)
+    share_of = np.zeros(int(new_pair.sum()), np.float64)
+    np.maximum.at(share_of, pairs, num_found / index.num_ngrams[of_pair])
+    shares = share_of.astype(np.float32)[pair[new_span]]
     starts = hits.starts[which][new_span]
     ends = np.zeros(len(starts), np.int64)
     np.maximum.at(ends, span, hits.ends[which])

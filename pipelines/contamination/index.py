@@ -10,7 +10,8 @@ An item of at least `ngram` words is looked for by its windows of that many word
 
 An n-gram that stands between more than `max_contexts` different pairs of neighbours in the tests is their own phrase
 ("which of the following best describes the ...") and is left out. Neighbours are counted, not items, because a
-passage that many questions share is evidence like any other.
+passage that many questions share is evidence like any other. Of texts that say an item once more, with other
+neighbours, they are counted by themselves.
 """
 
 import re
@@ -48,14 +49,15 @@ class Hits:
 
 
 class NgramIndex:
-    """The n-grams of items, each item a text.
+    """The n-grams of items, each item a text; the texts of `again`, numbered on, say some of them in other words.
 
     `keys` uint64 [n-grams] are hashes of their words, the same wherever they are computed, and `widths` int64 their
     numbers of words. `num_words` and `num_ngrams`, int64 [items], are an item's words and its different n-grams; one
     without n-grams is not looked for. `num_phrases` n-grams were left out by `max_contexts`.
     """
 
-    def __init__(self, texts: Sequence[str], settings: Decontamination) -> None:
+    def __init__(self, texts: Sequence[str], settings: Decontamination, *, again: Sequence[str] = ()) -> None:
+        first_again, texts = len(texts), [*texts, *again]
         cutter = ChunkWords(Vocabulary(), lambda chunk: tuple(_words(chunk)))
         self._stream, offsets = cutter.flat(cutter.vocabulary.read(pa.array(texts, pa.large_string())))
         spelled = cutter.spelled()
@@ -67,7 +69,9 @@ class NgramIndex:
         windows, items, contexts, firsts, ngram_widths, keys = ngram_match.windows(
             self._stream, offsets, widths, self._values
         )
-        num_contexts = _num_distinct(windows, contexts, len(keys))
+        num_contexts = np.zeros(len(keys), np.int64)
+        for some in (items < first_again, items >= first_again):
+            np.maximum(num_contexts, _num_distinct(windows[some], contexts[some], len(keys)), out=num_contexts)
         evidence = num_contexts <= (settings.max_contexts or len(windows))
         self.num_phrases = int((~evidence).sum())
         self.keys, self.widths, self._firsts = keys[evidence], ngram_widths[evidence], firsts[evidence]

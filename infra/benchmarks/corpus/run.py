@@ -19,6 +19,7 @@ SECTIONS = (
     "parity_curator",
     "parity_dolma",
     "contamination",
+    "choices",
     "warc_to_dedup",
     "scaling",
     "groupby",
