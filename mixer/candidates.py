@@ -39,6 +39,7 @@ SCHEMA = pa.schema(
         pa.field("spread", pa.float64()),
     ]
 )
+UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError)  # what Arrow and JSON say of damaged files
 FIDELITY = pa.field("fidelity", pa.float64(), nullable=False)  # only where a trial is cheaper than another
 
 
@@ -196,14 +197,13 @@ def write(path: Path, candidates: Candidates, about: dict[str, Any]) -> None:
         columns["fidelity"], schema = candidates.fidelities, SCHEMA.append(FIDELITY)
     table = pa.table(columns, schema=schema.with_metadata({"sirdar": json.dumps(about, sort_keys=True)}))
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    pq.write_table(table, sink, write_page_checksum=True)
     write_whole(path, sink.getvalue().to_pybytes())
 
 
 def read(path: Path, about: dict[str, Any]) -> Candidates:
-    """A round's candidates as written; raises StoreError where they were drawn for another search."""
-    table = pq.read_table(path)
-    known = described(table.schema)
+    """A round's candidates as written; StoreError where they were drawn for another search, or are damaged."""
+    known = described(path)
     # Compared as JSON, which makes tuples lists.
     wanted = json.loads(json.dumps(about))
     if known != wanted:
@@ -212,18 +212,31 @@ def read(path: Path, about: dict[str, Any]) -> Candidates:
             f"{path} was drawn for another search ({', '.join(differing)} differ); use another search.name,"
             " or delete that search's folder"
         )
-    return Candidates(
-        weights=np.array(table["weights"].to_pylist(), np.float64),
-        names=tuple(table["name"].to_pylist()),
-        predicted=table["predicted"].to_numpy(),
-        spread=table["spread"].to_numpy(),
-        fidelities=table["fidelity"].to_numpy() if "fidelity" in table.column_names else np.ones(len(table)),
-    )
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+        return Candidates(
+            weights=np.array(table["weights"].to_pylist(), np.float64),
+            names=tuple(table["name"].to_pylist()),
+            predicted=table["predicted"].to_numpy(),
+            spread=table["spread"].to_numpy(),
+            fidelities=table["fidelity"].to_numpy() if "fidelity" in table.column_names else np.ones(len(table)),
+        )
+    except UNREADABLE as error:
+        raise _damaged(path, error) from None
 
 
-def described(schema: pa.Schema) -> dict[str, Any]:
-    """What a round's candidates were drawn for, as `write` was told."""
-    return dict(json.loads((schema.metadata or {}).get(b"sirdar", b"{}")))
+def described(path: Path) -> dict[str, Any]:
+    """What a round's candidates were drawn for, as `write` was told; StoreError where they are damaged."""
+    try:
+        schema = pq.read_schema(path)
+        return dict(json.loads((schema.metadata or {}).get(b"sirdar", b"{}")))
+    except UNREADABLE as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    told = " ".join(str(error).split())
+    return StoreError(f"{path} cannot be read ({told}); delete it, and the round is proposed again, as it was")
 
 
 def _dirichlet_of_any_strength(prior: Floats, n: int, random: np.random.Generator) -> Floats:

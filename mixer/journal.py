@@ -127,7 +127,7 @@ def _parsed(data: bytes, path: Path | str) -> tuple[list[Entry], int]:
         try:
             values = json.loads(line)
             entries.append(Entry(Trial.from_json(values["trial"]), Result.from_json(values["result"])))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if not line.endswith(b"\n"):
                 break
             told = " ".join(str(error).split())  # pydantic's errors take several lines

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from mixer import journal
@@ -100,4 +99,4 @@ def _found(path: Path) -> Found:
 def _about(path: Path) -> dict[str, Any]:
     """What the first round's candidates say of their search; {} where none is proposed."""
     first = path / "candidates" / "round-1.parquet"
-    return described(pq.read_schema(first)) if first.exists() else {}
+    return described(first) if first.exists() else {}

@@ -125,11 +125,11 @@ class Trial:
         return cls(
             schedule=Schedule.from_json(values["schedule"]),
             proxy=Proxy.model_validate(values["proxy"]),
-            seed=values["seed"],
-            data=values["data"],
-            round=values["round"],
-            index=values["index"],
-            name=values["name"],
+            seed=operator.index(values["seed"]),
+            data=_text(values["data"]),
+            round=operator.index(values["round"]),
+            index=operator.index(values["index"]),
+            name=_text(values["name"]),
         )
 
 
@@ -160,7 +160,7 @@ class Loss:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        tasks = {name: float(values[name]) for name in ("accuracy", "accuracy_norm") if values.get(name) is not None}
+        tasks = {name: _float(values[name]) for name in ("accuracy", "accuracy_norm") if values.get(name) is not None}
         return cls(_float(values["nats"]), _float(values["bits_per_byte"]), **tasks)
 
 
@@ -191,7 +191,8 @@ class Result:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         losses = {name: Loss.from_json(loss) for name, loss in values["losses"].items()}
-        return cls(values["key"], losses, values["tokens"], values["seconds"], values["error"])
+        tokens, seconds = operator.index(values["tokens"]), _float(values["seconds"])
+        return cls(_text(values["key"]), losses, tokens, seconds, _text(values["error"]))
 
 
 def _number(value: float) -> float | None:
@@ -199,5 +200,14 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _float(value: float | None) -> float:
-    return math.nan if value is None else value
+def _float(value: Any) -> float:
+    """TypeError for what is neither a number nor null."""
+    if isinstance(value, bool) or not isinstance(value, int | float | None):
+        raise TypeError(f"{value!r:.80} is no number")
+    return math.nan if value is None else float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.80} is no text")
+    return value

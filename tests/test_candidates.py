@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -161,3 +162,24 @@ def test_entropy_lies_between_natural_and_uniform_as_defined():
 
 def test_cluster_counts_leave_out_pruned_clusters():
     assert rules.cluster_counts([0, 2, 2, -1, 5], 3).tolist() == [1, 0, 2]
+
+
+def test_damaged_candidates_are_told_and_never_taken(tmp_path):
+    path, about = tmp_path / "round-1.parquet", {"round": 1}
+    write(path, Candidates.unpredicted(start(space(), 64, seed=0)), about)
+    whole = path.read_bytes()
+    column = next(
+        column
+        for column in map(pq.read_metadata(path).row_group(0).column, range(5))
+        if column.path_in_schema.startswith("weights")
+    )
+    first = column.dictionary_page_offset
+    for at in range(first, first + column.total_compressed_size, 97):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0x10
+        path.write_bytes(damaged)
+        with pytest.raises(StoreError, match=r"round-1\.parquet cannot be read \(.*delete it, and the round"):
+            read(path, about)
+    path.write_bytes(whole[:-20])
+    with pytest.raises(StoreError, match="cannot be read"):
+        read(path, about)

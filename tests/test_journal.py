@@ -57,6 +57,26 @@ def test_any_torn_end_loses_only_the_last_line(tmp_path_factory, cut):
         json.loads(line)
 
 
+@pytest.mark.parametrize(
+    ("where", "name", "value", "told"),
+    [
+        ("result", "seconds", "1", "'1' is no number"),
+        ("result", "tokens", None, "cannot be interpreted as an integer"),
+        ("result", "key", 5, "5 is no text"),
+        ("result", "losses", {"a": {"nats": [3.0], "bits_per_byte": 1.0}}, r"\[3.0\] is no number"),
+        ("trial", "round", "1", "cannot be interpreted as an integer"),
+        ("trial", "name", None, "None is no text"),
+    ],
+)
+def test_a_value_of_another_kind_is_an_error_with_its_line(tmp_path, where, name, value, told):
+    path = tmp_path / "journal.jsonl"
+    lines = [json.loads(line) for line in filled(path, 3).splitlines()]
+    lines[1][where][name] = value
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(StoreError, match=rf"line 2 of 3 cannot be read \(.*{told}"):
+        read(path)
+
+
 def test_a_last_line_of_zeros_is_torn_and_damage_before_it_is_an_error(tmp_path):
     path = tmp_path / "journal.jsonl"
     data = filled(path)
