@@ -187,7 +187,7 @@ def vectors_finite(corpus: Corpus, crawl: str) -> Finding:
     """All vectors are finite, those of documents that were not embedded are zero, and few others."""
     import numpy as np
 
-    from pipelines.vectors.stages import matrix
+    from pipelines.vectors.column import matrix
 
     stage = lineage.embeddings(corpus, crawl)
     embedded = wrong = zero = 0

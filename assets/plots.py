@@ -129,7 +129,7 @@ def _sizes(axes: Any, corpus: Corpus, report: Report) -> str | None:
 
 
 def _vectors(axes: Any, corpus: Corpus, report: Report) -> str | None:
-    from pipelines.vectors.stages import matrix
+    from pipelines.vectors.column import matrix
 
     columns = _columns(corpus, report, "vector")
     if not columns:

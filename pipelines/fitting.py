@@ -20,6 +20,7 @@ from pipelines.corpus import Corpus, Report
 from pipelines.errors import InputError
 from pipelines.records import ID_WORDS
 from pipelines.store import Stage, aligned
+from pipelines.vectors.column import matrix
 
 
 def published(corpus: Corpus, stage: Stage, fit: Callable[[Path], dict[str, Any]]) -> Report:
@@ -49,7 +50,6 @@ def run_centroids(corpus: Corpus) -> Report:
 
 def _fit_centroids(corpus: Corpus, folder: Path) -> dict[str, Any]:
     from pipelines.vectors import cluster
-    from pipelines.vectors.stages import matrix
 
     settings = corpus.settings.clusters
     keys, vectors, documents = np.empty(0, ID_WORDS), None, 0

@@ -87,7 +87,7 @@ def run_scores(corpus: Corpus, crawl: str) -> Report:
 def _scores(scores: Sequence[Score], encoder: Embeddings, tables: Tables) -> Rows:
     from pipelines.classifiers.models import encoder_identity
     from pipelines.classifiers.scores import score_texts, score_vectors
-    from pipelines.vectors.stages import matrix
+    from pipelines.vectors.column import matrix
 
     table = score_texts(tables["documents"]["text"].to_pylist(), scores)
     if "embeddings" in tables:

@@ -18,7 +18,7 @@ from pipelines.crawls import register
 from pipelines.duplicates import report as report_of_duplicates
 from pipelines.records import DOCUMENTS, ID
 from pipelines.store import Workspace
-from pipelines.vectors.stages import vector_column
+from pipelines.vectors.column import vector_column
 
 IDS = pa.array([bytes([row]) * 16 for row in range(4)], ID)
 

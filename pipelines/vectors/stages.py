@@ -13,7 +13,9 @@ from pipelines import lineage
 from pipelines.columns import RowMap, Rows, Tables, parts_of, run_rows
 from pipelines.corpus import Corpus, Report
 from pipelines.domains import domain_of
+from pipelines.fitting import read_centroids
 from pipelines.store import Recipe, Stage, aligned
+from pipelines.vectors.column import matrix, vector_column
 
 
 def run_embeddings(corpus: Corpus, crawl: str) -> Report:
@@ -91,8 +93,6 @@ def _vectors_of(recipe: Recipe) -> tuple[Any, ...]:
 
 def run_fine_clusters(corpus: Corpus, crawl: str) -> Report:
     """The nearest fitted centroid of every embedded document, or the domain of every document."""
-    from pipelines.fitting import read_centroids
-
     stage = lineage.fine_clusters(corpus, crawl)
     if not lineage.by_topic(corpus.settings):
         return corpus.run(stage, parts_of(corpus, crawl), _BySource(stage, lineage.documents(corpus, crawl)))
@@ -128,17 +128,6 @@ class _BySource:
         left_out = {"dropped": {"domain_of_no_fit_crawl": len(ids)}} if number < 0 else {}
         self.output.commit(part, table, counts={"read": len(ids), "kept": len(ids) if number >= 0 else 0, **left_out})
         return len(ids), 0
-
-
-def vector_column(vectors: np.ndarray) -> pa.FixedSizeListArray:
-    """float16 [n, d] as a column without nulls: pyarrow cannot read nullable fixed-size lists back."""
-    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-
-
-def matrix(column: pa.ChunkedArray) -> np.ndarray:
-    """The [n, d] array of a vector column."""
-    array = column.combine_chunks()
-    return np.asarray(array.flatten()).reshape(len(array), array.type.list_size)
 
 
 def model_cache(stage: Stage) -> Path:
