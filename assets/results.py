@@ -17,8 +17,8 @@ from assets import claims, metadata
 from assets.claims import Finding
 from assets.partitions import crawls
 from assets.resources import CorpusResource
-from pipelines import lineage
 from pipelines.corpus import Corpus, Report
+from pipelines.optional import wanted
 
 # At run time the plain classes, which is how Dagster recognises that nothing is to be stored.
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def by_crawl(
 ) -> Iterator[Any]:
     """Run a stage for each of the run's crawls, oldest first; nothing where the settings ask for no such stage."""
     corpus = workspace.open(context)
-    if not lineage.wanted(corpus.settings, context.asset_key.path[-1]):
+    if not wanted(corpus.settings, context.asset_key.path[-1]):
         findings = {name: dict.fromkeys(context.partition_keys, OFF) for name in told}
         yield dg.MaterializeResult(metadata=OFF.told)
     else:
@@ -75,7 +75,7 @@ def once(
 ) -> Materialised:
     """Run a stage that spans all crawls; nothing where the settings ask for no such stage."""
     corpus = workspace.open(context)
-    if not lineage.wanted(corpus.settings, context.asset_key.path[-1]):
+    if not wanted(corpus.settings, context.asset_key.path[-1]):
         return dg.MaterializeResult(metadata=OFF.told)
     report = run(corpus)
     return dg.MaterializeResult(
@@ -88,7 +88,7 @@ def once(
 def checked_by_crawl(context: dg.AssetCheckExecutionContext, workspace: CorpusResource, read: Read) -> Iterator[Any]:
     """Judge a claim for each of the run's crawls."""
     corpus = workspace.open(context)
-    there = lineage.wanted(corpus.settings, context.check_specs[0].asset_key.path[-1])
+    there = wanted(corpus.settings, context.check_specs[0].asset_key.path[-1])
     listed = ordered(corpus, context.partition_keys)
     findings = {crawl: read(corpus, crawl) if there else OFF for crawl in listed}
     yield dg.Output(None)
@@ -107,8 +107,8 @@ def evaluations(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """A claim's evaluation for each crawl, tied to the crawl's latest materialisation."""
     for crawl, finding in findings.items():
-        wanted = dg.AssetRecordsFilter(asset_key=spec.asset_key, asset_partitions=[crawl])
-        latest = instance.fetch_materializations(wanted, limit=1).records[0]
+        asked = dg.AssetRecordsFilter(asset_key=spec.asset_key, asset_partitions=[crawl])
+        latest = instance.fetch_materializations(asked, limit=1).records[0]
         yield dg.AssetCheckEvaluation(
             asset_key=spec.asset_key,
             check_name=spec.name,

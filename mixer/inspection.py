@@ -10,6 +10,7 @@ from pipelines import lineage
 from pipelines.columns import DROPS
 from pipelines.corpus import Corpus
 from pipelines.errors import InputError, SettingsError, StoreError
+from pipelines.optional import by_topic, wanted
 from pipelines.store import Stage
 
 CRAWL_STAGES = (
@@ -60,10 +61,10 @@ def stages(corpus: Corpus) -> Iterator[tuple[str, str, Stage | None]]:
 
 def _asked(corpus: Corpus) -> Iterator[tuple[str, ...]]:
     """(stage, crawl) or (stage,) of the corpus half, in the order in which they are run."""
-    of_crawls = [name for name in CRAWL_STAGES if lineage.wanted(corpus.settings, name)]
+    of_crawls = [name for name in CRAWL_STAGES if wanted(corpus.settings, name)]
     yield from ((name,) for name in CORPUS_STAGES[:1])
     yield from ((name, crawl.name) for crawl in corpus.crawls for name in of_crawls)
-    yield from ((name,) for name in CORPUS_STAGES[1:] if lineage.wanted(corpus.settings, name))
+    yield from ((name,) for name in CORPUS_STAGES[1:] if wanted(corpus.settings, name))
 
 
 def _address(corpus: Corpus, name: str, *crawl: str) -> Stage | None:
@@ -143,7 +144,7 @@ def _way(corpus: Corpus, hit: _Hit) -> list[tuple[str, str]]:
         ("", f"{document['num_bytes']} bytes of text, {document['charset'] or 'as text'}, from {document['date']}"),
     ]
     for name in CRAWL_STAGES[1:]:
-        if not lineage.wanted(corpus.settings, name):
+        if not wanted(corpus.settings, name):
             continue
         stage = _address(corpus, name, hit.crawl)
         if stage is None or not stage.has(hit.part):
@@ -259,7 +260,7 @@ def _bucket(corpus: Corpus, hit: _Hit, fine: int) -> str:
     from pipelines.clusters import read_buckets, read_clusters
 
     if fine < 0:
-        topical = lineage.by_topic(corpus.settings)
+        topical = by_topic(corpus.settings)
         return f"in no cluster, since it was {'not embedded' if topical else 'of no domain of the fitted crawls'}"
     try:
         table, buckets = read_clusters(corpus), read_buckets(corpus)

@@ -10,8 +10,8 @@ from itertools import groupby
 from typing import Any
 
 from mixer.lineage import asked
-from pipelines import lineage
 from pipelines.corpus import Corpus, Report
+from pipelines.optional import wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ STEPS = (
 def planned(corpus: Corpus) -> Iterator[tuple[Step, tuple[Any, ...]]]:
     """Every (step, arguments) of the job: crawls in order, and each round's proxies before its predictor."""
     numbers = range(1, len(corpus.settings.search.rounds) + 1)
-    there = [step for step in STEPS if lineage.wanted(corpus.settings, step.name)]
+    there = [step for step in STEPS if wanted(corpus.settings, step.name)]
     for scope, steps in groupby(there, key=lambda step: step.scope):
         if scope == "crawl":
             yield from ((step, (crawl.name,)) for step in steps for crawl in corpus.crawls)

@@ -13,10 +13,10 @@ import numpy as np
 from mixer.candidates import Floats
 from mixer.objectives import nearest, weighed
 from mixer.strategy import Target
-from pipelines import lineage
 from pipelines.clusters import read_buckets, read_fine_documents
 from pipelines.corpus import Corpus
 from pipelines.fitting import read_centroids
+from pipelines.optional import by_topic
 from pipelines.pooling import read_fine_evaluations
 
 TEMPERATURE = 0.1  # of cosines: a document's own topic gets a third of it on the demo's crawl
@@ -29,7 +29,7 @@ def target_of(corpus: Corpus) -> Target:
     What clusters are made of is counted in documents of the crawls that they were fitted on.
     """
     counts = nearest(corpus)
-    if not lineage.by_topic(corpus.settings):
+    if not by_topic(corpus.settings):
         return Target.of_counts(counts)
     buckets, documents = read_buckets(corpus), read_fine_documents(corpus).astype(np.float64)
     centroids = centred(read_centroids(corpus), documents)

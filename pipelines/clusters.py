@@ -20,6 +20,7 @@ from pipelines.corpus import Corpus, Report, added
 from pipelines.domains import domain_of, domains
 from pipelines.errors import InputError
 from pipelines.fitting import kept_parts, published, read_centroids
+from pipelines.optional import by_topic
 
 
 def run_clusters(corpus: Corpus) -> Report:
@@ -28,7 +29,7 @@ def run_clusters(corpus: Corpus) -> Report:
 
 
 def _fit_clusters(corpus: Corpus, folder: Path) -> dict[str, Any]:
-    sources = () if lineage.by_topic(corpus.settings) else domains(corpus)
+    sources = () if by_topic(corpus.settings) else domains(corpus)
     centroids = None if sources else read_centroids(corpus)
     count = len(sources) if centroids is None else len(centroids)
     every, documents = _fine_scores(corpus, count)

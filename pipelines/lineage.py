@@ -1,20 +1,21 @@
 """What each stage depends on: one function per stage, from a corpus to the stage's address.
 
-The graph of the program in one file. A stage that maps rows depends on its inputs' *addresses*: a file
-that is added to a crawl adds parts and changes none. A stage that looks at a whole input (duplicates,
-everything fitted or pooled) depends on the input's *content*.
+The graph of the program in one file; optional.py says which of them the settings ask for. A stage that maps rows
+depends on its inputs' *addresses*: a file that is added to a crawl adds parts and changes none. A stage that looks at
+a whole input (duplicates, everything fitted or pooled) depends on the input's *content*.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from pipelines.addresses import remembered, settled
 from pipelines.corpus import Corpus
 from pipelines.digest import file_digest, versions
 from pipelines.domains import domains
 from pipelines.errors import SettingsError, StoreError
+from pipelines.optional import by_topic, dialects_of, wanted
 from pipelines.quality import rules
 from pipelines.settings import Settings
 from pipelines.store import Recipe, Stage
@@ -43,64 +44,6 @@ VERSIONS = {
     "pools": 1,
     "evaluations": 2,
 }
-
-
-# Stages that are there only where the settings ask for them.
-OPTIONAL: dict[str, Callable[[Settings], bool]] = {
-    "dialects": lambda settings: bool(dialects_of(settings)),
-    "scores": lambda settings: bool(settings.scores),
-    "contamination": lambda settings: bool(settings.decontamination.sets),
-    "embeddings": lambda settings: by_topic(settings) or any(score.kind == "linear" for score in settings.scores),
-    "centroids": lambda settings: by_topic(settings),
-    "repeats": lambda settings: bool(settings.repeats.units),
-    "semantic": lambda settings: settings.semantic.threshold > 0,
-}
-
-
-# What asks for each, for those who run one that is not there.
-ASKED_BY = {
-    "dialects": "a quality.preset that reads other pipelines' signals does (curator, dolma, dclm)",
-    "scores": "scores names classifiers",
-    "contamination": "decontamination.sets or tasks name tests",
-    "embeddings": "clusters.by = topic does, or a score of kind linear",
-    "centroids": "clusters.by = topic does",
-    "repeats": "repeats.units says what is cut",
-    "semantic": "semantic.threshold above 0 does",
-}
-
-
-def wanted(settings: Settings, name: str) -> bool:
-    """Whether the job has this stage under the settings."""
-    return name not in OPTIONAL or OPTIONAL[name](settings)
-
-
-def by_topic(settings: Settings) -> bool:
-    """Whether clusters are fitted on vectors; else they are the crawl's folders."""
-    return settings.clusters.by == "topic"
-
-
-Address = Callable[..., Stage]
-
-
-def remembered(address: Address) -> Address:
-    """An address that settings alone decide, worked out once a corpus: the others ask for it thousands of times."""
-    return _once(address, lambda corpus: corpus.addresses)
-
-
-def settled(address: Address) -> Address:
-    """An address that contents decide, worked out once until a stage that was asked for its content has another."""
-    return _once(address, lambda corpus: corpus.settled)
-
-
-def _once(address: Address, memory: Callable[[Corpus], dict[tuple[str, ...], Stage]]) -> Address:
-    @wraps(address)
-    def once(corpus: Corpus, *crawl: str) -> Stage:
-        key = (address.__name__, *crawl)
-        if key not in memory(corpus):
-            memory(corpus)[key] = address(corpus, *crawl)
-        return memory(corpus)[key]
-
-    return once
 
 
 @remembered
@@ -135,13 +78,6 @@ def dialects(corpus: Corpus, crawl: str) -> Stage:
 def dialects_stage(corpus: Corpus, crawl: str, names: Mapping[str, Any]) -> Stage:
     """That of some dialects, with their versions."""
     return _stage(corpus, "dialects", crawl, dict(names), inputs=[documents(corpus, crawl)])
-
-
-def dialects_of(settings: Settings) -> dict[str, Any]:
-    """The dialects that the preset reads, with their versions."""
-    from pipelines.quality import dialects as columns
-
-    return dict(columns.needed(rules.columns(settings.quality)))
 
 
 @remembered
@@ -435,9 +371,10 @@ def _stage(
     crawl: str,
     settings: dict[str, Any],
     libraries: dict[str, str] | None = None,
-    inputs: list[Stage] | None = None,
+    inputs: Sequence[Stage] = (),
 ) -> Stage:
-    addresses = {stage.label: stage.recipe.digest for stage in inputs or ()}
+    """One that maps rows: named by its inputs' addresses."""
+    addresses = {stage.label: stage.recipe.digest for stage in inputs}
     return Stage(corpus.workspace, Recipe(name, VERSIONS[name], crawl, settings, libraries or {}, addresses))
 
 
@@ -447,13 +384,14 @@ def _whole(
     crawl: str,
     settings: dict[str, Any],
     libraries: dict[str, str] | None = None,
-    inputs: list[Stage] | None = None,
+    inputs: Sequence[Stage] = (),
 ) -> Stage:
+    """One that looks at whole inputs: named by their contents; StoreError where one has not all parts."""
     contents = {}
-    for stage in inputs or ():
+    for stage in inputs:
         recipe, found = stage.recipe, corpus.finished(stage)
-        wanted = corpus.finished(documents(corpus, recipe.crawl)).parts if recipe.crawl else frozenset()
-        if lacking := len(wanted - found.parts):
+        parts = corpus.finished(documents(corpus, recipe.crawl)).parts if recipe.crawl else frozenset()
+        if lacking := len(parts - found.parts):
             raise StoreError(
                 f"{stage.label} lacks {lacking} parts of documents; run `sirdar {recipe.stage.replace('_', '-')}` again"
             )

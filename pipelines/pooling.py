@@ -14,6 +14,7 @@ from pipelines.buckets import Buckets, in_buckets
 from pipelines.clusters import read_buckets, read_clusters
 from pipelines.corpus import Corpus, Report
 from pipelines.fitting import published, read_centroids, tokenizer_json, write_json
+from pipelines.optional import by_topic
 from pipelines.store import Stage, aligned
 from pipelines.token_pools import Pool, PoolBatch, validation_rows, write_pool
 
@@ -154,7 +155,7 @@ def _target_rows(corpus: Corpus, name: str, table: pa.Table) -> list[dict[str, A
 
 def _fine_counts(corpus: Corpus, stage: Stage, texts: Mapping[str, list[str]]) -> dict[str, list[int]]:
     """Documents of each name in every fine cluster."""
-    if not lineage.by_topic(corpus.settings):
+    if not by_topic(corpus.settings):
         return _domain_counts(corpus, texts)
     from pipelines.vectors import cluster, embed
     from pipelines.vectors.stages import model_cache

@@ -21,6 +21,7 @@ from pipelines.duplicates import minhash
 from pipelines.duplicates.schemes import scheme_of
 from pipelines.edits import chain
 from pipelines.edits import spans as edits
+from pipelines.optional import dialects_of, wanted
 from pipelines.quality import rules
 from pipelines.quality import signals as quality
 from pipelines.records import ID
@@ -123,7 +124,7 @@ def run_verdicts(corpus: Corpus, crawl: str) -> Report:
 
     stage, settings = lineage.verdicts(corpus, crawl), corpus.settings
     read = rules.columns(settings.quality)
-    foreign = dialects.schema(lineage.dialects_of(settings)).names
+    foreign = dialects.schema(dialects_of(settings)).names
     columns: dict[str, tuple[str, ...]] = {
         "signals": tuple(name for name in read if name not in foreign),
         "dialects": tuple(name for name in read if name in foreign),
@@ -133,7 +134,7 @@ def run_verdicts(corpus: Corpus, crawl: str) -> Report:
     inputs = {
         name: (getattr(lineage, name)(corpus, crawl), names)
         for name, names in columns.items()
-        if lineage.wanted(settings, name)
+        if wanted(settings, name)
     }
     if "urls" in stage.recipe.settings:
         inputs["documents"] = (lineage.documents(corpus, crawl), ("url", "robots", "tdm"))

@@ -24,6 +24,7 @@ from pipelines import lineage
 from pipelines.corpus import Corpus, Report, choose, keep
 from pipelines.crawls import register
 from pipelines.errors import InputError, LeaseError, SettingsError, SirdarError
+from pipelines.optional import wanted
 from pipelines.store import Workspace
 
 SMALL = ("search.rounds=[3, 2]", "search.final_seeds=1", "search.final_mixtures=['natural', 'nearest']")
@@ -77,7 +78,7 @@ def test_every_asset_is_on_record_with_its_numbers(done: Done) -> None:
             partitions = instance.get_materialized_partitions(key)
             assert partitions == ({"crawl-1", "crawl-2"} if graph.get(key).partitions_def else set()), key
             told = metadata_of(instance, key)
-            if not lineage.wanted(settings, key.path[-1]):
+            if not wanted(settings, key.path[-1]):
                 assert told["off"].value == "the settings do not ask for it"
             elif key != dg.AssetKey("crawl_files"):
                 assert told["bytes"].value > 0
@@ -139,15 +140,15 @@ def test_the_graph_agrees_with_the_lineage(corpus: Corpus) -> None:
     graph = build(corpus.workspace.root).resolve_asset_graph()
     for name in lineage.VERSIONS:
         node = graph.get(dg.AssetKey(name))
-        if not lineage.wanted(corpus.settings, name):
+        if not wanted(corpus.settings, name):
             continue
         stage = getattr(lineage, name)(corpus, *(["crawl-2"] if node.partitions_def else []))
-        wanted = {label.split("/")[0] for label in stage.recipe.inputs} - {name}
-        assert {parent.path[0] for parent in node.parent_keys} >= wanted, name
+        inputs = {label.split("/")[0] for label in stage.recipe.inputs} - {name}
+        assert {parent.path[0] for parent in node.parent_keys} >= inputs, name
     for name in ("mixture", "comparison", "dataset"):
-        wanted = {dg.AssetKey(label.split("/")[0]) for label in getattr(mixing, name)(corpus).recipe.inputs}
+        inputs = {dg.AssetKey(label.split("/")[0]) for label in getattr(mixing, name)(corpus).recipe.inputs}
         above = graph.get_ancestor_asset_keys(dg.AssetKey(name))
-        assert above >= wanted - {dg.AssetKey("search")}, name
+        assert above >= inputs - {dg.AssetKey("search")}, name
 
 
 def test_progress_is_the_callers_and_crawls_go_in_order(done: Done) -> None:

@@ -12,6 +12,7 @@ from pipelines import lineage
 from pipelines.columns import DROPS, kept_rows, parts_of
 from pipelines.corpus import Corpus
 from pipelines.errors import InputError, SettingsError
+from pipelines.optional import dialects_of
 
 OPTIONAL = ("dialects", "scores", "contamination", "repeats", "semantic")
 CRAWLS = ("crawl-1", "crawl-2")
@@ -96,7 +97,7 @@ def test_another_preset_of_rules_computes_no_signal_again(all_on: Corpus, built:
     other = made_corpus.changed(all_on, 'quality.preset="curator"')
     assert lineage.signals(other, "crawl-1").label == lineage.signals(all_on, "crawl-1").label
     assert lineage.dialects(other, "crawl-1").label != lineage.dialects(all_on, "crawl-1").label
-    assert lineage.dialects_of(built.settings) == {}
+    assert dialects_of(built.settings) == {}
 
 
 def test_tokens_are_of_the_text_without_its_repeats(all_on: Corpus) -> None:

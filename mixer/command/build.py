@@ -19,8 +19,9 @@ from mixer.command.options import (
     watched,
 )
 from mixer.job import STEPS, Step
-from pipelines import configuration, lineage
+from pipelines import configuration
 from pipelines.errors import SettingsError, SirdarError
+from pipelines.optional import ASKED_BY, wanted
 
 app = typer.Typer()
 
@@ -99,8 +100,8 @@ def _stage_command(step: Step) -> Callable[..., None]:
 
 
 def _must_be_wanted(corpus: Any, step: Step) -> None:
-    if not lineage.wanted(corpus.settings, step.name):
-        raise SettingsError(f"the settings ask for no {step.name}: {lineage.ASKED_BY[step.name]}")
+    if not wanted(corpus.settings, step.name):
+        raise SettingsError(f"the settings ask for no {step.name}: {ASKED_BY[step.name]}")
 
 
 MEANINGS = {

@@ -71,12 +71,13 @@ def _signals(corpus: Any, crawls: list[str], new: Settings) -> Iterator[tuple[st
 
     from pipelines import lineage
     from pipelines.columns import columns_of
+    from pipelines.optional import dialects_of
     from pipelines.quality.dialects import schema
     from pipelines.quality.preview import columns
     from pipelines.store import aligned
 
     read = columns(corpus.settings.quality, new.quality)
-    both = [lineage.dialects_of(settings) for settings in (corpus.settings, new)]
+    both = [dialects_of(settings) for settings in (corpus.settings, new)]
     asked = [names for at, names in enumerate(both) if names and names not in both[:at]]
     own = [name for name in read if not any(name in schema(names).names for names in asked)]
     for crawl in crawls:

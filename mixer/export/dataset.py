@@ -23,6 +23,7 @@ from pipelines import lineage, takedown
 from pipelines.columns import DROPS
 from pipelines.corpus import Corpus, Report
 from pipelines.errors import AccountingError, ContaminationError, InputError, StoreError
+from pipelines.optional import by_topic, wanted
 from pipelines.store import Stage
 
 
@@ -163,7 +164,7 @@ def _funnel(corpus: Corpus, candidates: Candidates) -> list[dict[str, Any]]:
     from pipelines.corpus import added
 
     rows = []
-    for name in ("documents", *(name for name in DROPS if lineage.wanted(corpus.settings, name))):
+    for name in ("documents", *(name for name in DROPS if wanted(corpus.settings, name))):
         counts = added([getattr(lineage, name)(corpus, crawl.name).finished()["counts"] for crawl in corpus.crawls])
         rows.append(
             {
@@ -201,7 +202,7 @@ def _models(corpus: Corpus) -> dict[str, str]:
     tokenizer, tiered = _without_places(settings.tokens.tokenizer), settings.clusters.tiers
     return {
         "encoder": f"{settings.embeddings.encoder} of {_without_places(settings.embeddings.model)}"
-        if lineage.by_topic(settings)
+        if by_topic(settings)
         else "none: clusters are the folders of the input",
         "cluster_scores": ", ".join(_without_places(list(settings.clusters.scores))) or "from the quality signals",
         **({"tiers_of_quality": settings.clusters.tier_score or "from the quality signals"} if tiered else {}),

@@ -11,10 +11,10 @@ from pathlib import Path
 from bench import timed
 
 from mixer.job import STEPS
-from pipelines import lineage
 from pipelines.configuration import resolved
 from pipelines.corpus import Corpus, choose, keep
 from pipelines.crawls import register
+from pipelines.optional import wanted
 from pipelines.store import Workspace
 
 UNTIL = "duplicates"
@@ -35,7 +35,7 @@ def run(corpus: Corpus) -> int:
     """Every stage up to the duplicates but the vectors; how many documents went in."""
     rows = 0
     for step in STAGES:
-        if step.name != "embeddings" and lineage.wanted(corpus.settings, step.name):
+        if step.name != "embeddings" and wanted(corpus.settings, step.name):
             report = step.run(corpus, *(["crawl"] if step.scope == "crawl" else []))
             rows = report.rows if step.name == "documents" else rows
     return rows
