@@ -12,7 +12,7 @@ import tiny
 
 from assets import claims, evidence
 from assets.claims import Finding
-from pipelines import fitting, lineage, pooling
+from pipelines import clusters, lineage, pooling
 from pipelines.corpus import Corpus, Report, choose, keep, opened
 from pipelines.crawls import register
 from pipelines.duplicates import report as report_of_duplicates
@@ -179,7 +179,7 @@ def test_vectors_finite(corpus: Corpus, vectors: list[list[float]], embedded: li
     ("tokens", "holds"), [([50, 30, 20], True), ([95, 5], False), ([100], False), ([60, 40, 0], False)]
 )
 def test_sizes_not_degenerate(corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tokens: list[int], holds: bool) -> None:
-    monkeypatch.setattr(fitting, "read_clusters", lambda corpus: (pa.table({"tokens": tokens}), None))
+    monkeypatch.setattr(clusters, "read_clusters", lambda corpus: pa.table({"tokens": tokens}))
     assert claims.sizes_not_degenerate(corpus, report("clusters")).holds is holds
 
 
@@ -189,7 +189,7 @@ def test_tokens_match_manifest(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(pooling, "open_pool", lambda corpus: Held)
     for tokens, holds in (([10, 5], True), ([10, 6], False)):
-        monkeypatch.setattr(fitting, "read_clusters", lambda corpus, n=tokens: (pa.table({"tokens": n}), None))
+        monkeypatch.setattr(clusters, "read_clusters", lambda corpus, n=tokens: pa.table({"tokens": n}))
         assert claims.tokens_match_manifest(corpus).holds is holds
 
 
