@@ -79,8 +79,8 @@ def _rate(index: NgramIndex, texts: pa.Array) -> float:
 
 def _records(bench: Bench) -> Iterator[dict[str, Any]]:
     for path in sorted((bench.data / "evals").glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            yield json.loads(line)
+        with path.open(encoding="utf-8") as file:
+            yield from map(json.loads, file)
 
 
 def _texts(bench: Bench) -> pa.Array:
