@@ -24,7 +24,8 @@ from mixer.stages import read_mixture
 from pipelines import lineage, tokens, unigrams
 from pipelines.clusters import read_buckets, read_clusters
 from pipelines.corpus import Corpus, Report, opened
-from pipelines.domains import domain_of, several
+from pipelines.crawls import register, registered
+from pipelines.domains import domain_of, of_files, several
 from pipelines.errors import InputError, SirdarError
 from pipelines.pooling import open_pool, read_evaluations
 from pipelines.store import Workspace
@@ -289,6 +290,43 @@ def test_fewer_than_two_domains_are_refused_before_anything_is_kept(tmp_path: Pa
     assert not (tmp_path / "ws").exists()
     with pytest.raises(InputError, match="0 domains"):
         several([], "crawl x")
+
+
+@pytest.mark.parametrize(
+    ("others", "named"),
+    [
+        (["astronomy/more.jsonl"], "'astronomy.jsonl' and 'astronomy/'"),
+        (["astronomy.parquet"], "'astronomy.jsonl' and 'astronomy.parquet'"),
+        (["jardin.jsonl.gz"], "'jardin.jsonl.gz' and 'jardin.parquet'"),
+        (["cooking.jsonl", "cooking/more/a.jsonl"], "'cooking.jsonl' and 'cooking/'"),
+    ],
+)
+def test_two_places_of_one_name_are_no_domain(tmp_path: Path, others: list[str], named: str) -> None:
+    inputs, target = write_domains(tmp_path / "in"), write_target(tmp_path / "sky.jsonl", "astronomy")
+    for other in others:
+        (inputs / other).parent.mkdir(parents=True, exist_ok=True)
+        (inputs / other).write_text("{}")
+    with pytest.raises(InputError, match=f"holds {named}, and both would be the domain"):
+        domains_command(inputs, tmp_path / "ws", target)
+    with pytest.raises(InputError, match=named):
+        run("build", inputs, "-w", tmp_path / "ws", "--set", "clusters.by=source", "--target", f"sky={target}")
+    assert not (tmp_path / "ws").exists()
+
+
+def test_a_file_added_later_is_held_against_those_that_the_crawl_has(mixed: tuple[Corpus, str], tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path / "ws"))
+    shutil.copytree(mixed[0].workspace.root, workspace.root)
+    (tmp_path / "in" / "astronomy").mkdir(parents=True)
+    (tmp_path / "in" / "astronomy" / "more.jsonl").write_text("{}")
+    (tmp_path / "in" / "law.jsonl").write_text("{}")
+    before = registered(workspace)
+    with pytest.raises(InputError, match=r"'astronomy.jsonl' and 'astronomy/'"):
+        run("mix", "domains", tmp_path / "in", "-w", workspace.root)
+    assert registered(workspace) == before
+    assert of_files(["a/1.jsonl", "a/b/2.jsonl", "a.b.jsonl", "A.jsonl"], "here") == {"a", "a.b", "A"}
+    register(workspace, "later", [str(tmp_path / "in"), str(mixed[0].crawl("domains").files["astronomy.jsonl"][0])])
+    with pytest.raises(InputError, match=r"crawl later holds 'astronomy.jsonl' and 'astronomy/'"):
+        run("fine-clusters", "-w", workspace.root, "--crawl", "later")
 
 
 def test_documents_of_domains_that_only_a_later_crawl_has_are_told(mixed: tuple[Corpus, str], tmp_path: Path) -> None:

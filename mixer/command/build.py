@@ -21,7 +21,7 @@ from mixer.command.options import (
 from mixer.job import STEPS, Step
 from pipelines import configuration
 from pipelines.errors import SettingsError, SirdarError
-from pipelines.optional import ASKED_BY, wanted
+from pipelines.optional import ASKED_BY, by_topic, wanted
 
 app = typer.Typer()
 
@@ -46,6 +46,7 @@ def build(
     from mixer.job import build as run
     from pipelines.corpus import Corpus, choose, keep
     from pipelines.crawls import register
+    from pipelines.domains import added
     from pipelines.store import Workspace
 
     place = Workspace(workspace)
@@ -55,6 +56,8 @@ def build(
         _say_plan(Corpus(place, configuration.resolved(chosen)), list(inputs or ()), crawl)
         return
     if inputs:
+        if not by_topic(configuration.resolved(chosen)):
+            added(place, crawl, inputs)  # refuses what cannot be before anything is kept
         register(place, crawl, inputs)
     keep(place, chosen)
     with Bars(console) as bars:

@@ -27,14 +27,14 @@ def mix_domains(
     from mixer.lineage import asked
     from pipelines import configuration
     from pipelines.corpus import Corpus, choose, keep
-    from pipelines.crawls import listed, register
-    from pipelines.domains import SETTINGS, several
+    from pipelines.crawls import register
+    from pipelines.domains import SETTINGS, added, several
     from pipelines.store import Workspace
 
     place = Workspace(workspace)
     chosen = configuration.laid_over(SETTINGS, choose(place, settings, preset=preset, changes=change, targets=target))
     asked(configuration.resolved(chosen))  # refuses to begin without a target
-    several(listed(inputs), ", ".join(inputs))
+    several(added(place, crawl, inputs), ", ".join(inputs))
     register(place, crawl, inputs)
     keep(place, chosen)
     with Bars(console) as bars:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipelines import lineage
 from pipelines.columns import RowMap, Rows, Tables, parts_of, run_rows
 from pipelines.corpus import Corpus, Report
-from pipelines.domains import domain_of
+from pipelines.domains import domain_of, of_files
 from pipelines.fitting import read_centroids
 from pipelines.optional import by_topic
 from pipelines.store import Recipe, Stage, aligned
@@ -96,6 +96,7 @@ def run_fine_clusters(corpus: Corpus, crawl: str) -> Report:
     """The nearest fitted centroid of every embedded document, or the domain of every document."""
     stage = lineage.fine_clusters(corpus, crawl)
     if not by_topic(corpus.settings):
+        of_files(corpus.crawl(crawl).files, f"crawl {crawl}")
         return corpus.run(stage, parts_of(corpus, crawl), _BySource(stage, lineage.documents(corpus, crawl)))
     inputs = {"embeddings": (lineage.embeddings(corpus, crawl), ("embedded", "vector"))}
     return run_rows(corpus, stage, inputs, partial(_fine_clusters, read_centroids(corpus)))
