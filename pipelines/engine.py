@@ -5,7 +5,11 @@ nor move: Beam would hand the whole list to the same pool, .09 s of one core lat
 meets by key, `pipelines.beam.run_group_by`, is a pipeline everywhere.
 """
 
-from collections.abc import Callable, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pipelines.settings import Engine
@@ -27,3 +31,13 @@ def run_map(
     from pipelines.beam import map_on_runner  # Beam takes seconds to import
 
     map_on_runner(task, items, engine)
+
+
+@contextmanager
+def scratch_folder(stage: str) -> Iterator[Path]:
+    """A folder for what tasks leave each other; a runner on other machines needs it on a shared disk (TMPDIR)."""
+    folder = Path(tempfile.mkdtemp(prefix=f"sirdar-{stage}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 ID = pa.binary(16)
@@ -40,6 +41,11 @@ REJECTS = pa.schema(
         pa.field("length", pa.int64(), nullable=False),
     ]
 )
+
+
+def id_column(ids: npt.NDArray[np.void]) -> pa.FixedSizeBinaryArray:
+    """Ids of type ID_WORDS as a column."""
+    return pa.FixedSizeBinaryArray.from_buffers(ID, len(ids), [None, pa.py_buffer(ids.astype(ID_WORDS).tobytes())])
 
 
 def document_id(*identity: str) -> bytes:

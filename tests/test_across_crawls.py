@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_crawls import WORDS, Crawls, Rows, add, workspace
 
-from pipelines import lineage
+from pipelines import lineage, row_numbers
 from pipelines.corpus import Corpus
 from pipelines.duplicates import groups, sources
 
@@ -72,7 +72,7 @@ def all_at_once(corpus: Corpus) -> dict[bytes, bytes]:
 
 def _ids(given: Sequence[sources.Source], rows: np.ndarray) -> list[bytes]:
     tables = [source.signatures.read(source.name, ["id"])["id"] for source in given]
-    parts, places = sources.ordinals(rows).tolist(), sources.places(rows).tolist()
+    parts, places = row_numbers.ordinals(rows).tolist(), row_numbers.places(rows).tolist()
     return [tables[part][place].as_py() for part, place in zip(parts, places, strict=True)]
 
 

@@ -181,5 +181,5 @@ def test_a_run_that_was_stopped_is_taken_up_again(tmp_path: Path, monkeypatch: p
     report = run_repeats(corpus, "crawl")
     assert (report.parts, report.reused) == (3, 2)
     assert digests(corpus, "crawl") == whole
-    monkeypatch.setattr(repeats, "_scratch", lambda: pytest.fail("a finished stage does no work"))
+    monkeypatch.setattr(repeats, "scratch_folder", lambda _: pytest.fail("a finished stage does no work"))
     assert run_repeats(corpus, "crawl").reused == 3

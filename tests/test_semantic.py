@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pipelines import lineage
 from pipelines.corpus import Corpus, choose, keep, opened
 from pipelines.crawls import register
-from pipelines.duplicates import semantic
-from pipelines.duplicates.semantic import near_kept, run_semantic
+from pipelines.duplicates import near
+from pipelines.duplicates.semantic import run_semantic
 from pipelines.ingest import run_documents
 from pipelines.records import ID
 from pipelines.store import Stage, Workspace
@@ -60,7 +60,7 @@ def by_hand(vectors: np.ndarray, num_fixed: int, threshold: float) -> tuple[list
 
 
 def found(vectors: np.ndarray, num_fixed: int, threshold: float, folder: Path, memory: int = 1 << 24) -> Any:
-    return near_kept(vectors, num_fixed, threshold, memory_bytes=memory, scratch=folder)
+    return near.near_kept(vectors, num_fixed, threshold, memory_bytes=memory, scratch=folder)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_without_chains_the_paper_and_we_agree(folder: Path) -> None:
 @pytest.mark.parametrize("num_fixed", [0, 150])
 def test_blocks_change_no_bit(folder: Path, num_fixed: int) -> None:
     vectors = clustered(600, 1)
-    assert semantic._block(WIDTH, 1) == semantic.MIN_BLOCK < 600 < semantic._block(WIDTH, 1 << 30)
+    assert near._block(WIDTH, 1) == near.MIN_BLOCK < 600 < near._block(WIDTH, 1 << 30)
     whole, parted = (found(vectors, num_fixed, 0.9, folder, memory) for memory in (1 << 30, 1))
     assert 100 < (whole[0] >= 0).sum() < 590
     assert all(np.array_equal(one, other) for one, other in zip(whole, parted, strict=True))
@@ -122,8 +122,8 @@ def test_vectors_of_zeros_are_like_nothing_and_equal_ones_alike(folder: Path) ->
 
 def test_blocks_fit_into_the_memory_that_is_given() -> None:
     for memory in (1 << 20, 1 << 26, 1 << 34):
-        block = semantic._block(256, memory)
-        assert 4 * block * (3 * 256 + 2 * block) <= memory or block == semantic.MIN_BLOCK
+        block = near._block(256, memory)
+        assert 4 * block * (3 * 256 + 2 * block) <= memory or block == near.MIN_BLOCK
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -16,10 +16,9 @@ from pipelines import lineage
 from pipelines.columns import parts_of
 from pipelines.corpus import Corpus
 from pipelines.records import ID, ID_WORDS
+from pipelines.row_numbers import numbered
 from pipelines.store import aligned
 from pipelines.takedown import Takedown
-
-ROW_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Candidates:
     """Every pooled document as arrays, in the order of (crawl, part, row)."""
 
     parts: tuple[tuple[str, str], ...]  # (crawl, part) by ordinal
-    places: np.ndarray  # uint64, part ordinal << 32 | row
+    places: np.ndarray  # as pipelines/row_numbers.py has them
     ids: np.ndarray  # uint8 [n, 16]
     clusters: np.ndarray
     num_tokens: np.ndarray
@@ -59,7 +58,7 @@ def pooled(corpus: Corpus) -> Candidates:
         raw = b"".join(mine["id"].to_pylist())
         columns.append(
             (
-                pooled.astype(np.uint64) | np.uint64(ordinal << ROW_BITS),
+                numbered(pooled, ordinal),
                 np.frombuffer(raw, np.uint8).reshape(-1, 16),
                 *(np.asarray(mine[name]) for name in ("bucket", "num_tokens", "num_bytes", "validation")),
                 np.frombuffer(b"".join(mine["text_digest"].to_pylist()), ID_WORDS),

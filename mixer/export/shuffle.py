@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixer.export.draw import ROW_BITS, Candidates
+from mixer.export.draw import Candidates
 from mixer.export.shards import (
     COLUMNS,
     NANOCHAT_CHARS,
@@ -27,6 +27,7 @@ from mixer.export.shards import (
 from pipelines import lineage
 from pipelines.corpus import Corpus
 from pipelines.edits.spans import texts_after
+from pipelines.row_numbers import ordinals, places
 from pipelines.store import Stage, aligned
 
 MAKING = "_making"
@@ -96,18 +97,18 @@ def _shuffle(
 
     wanted = np.isin(number, [shard.number for shard in shards])
     positions = np.flatnonzero(wanted)
-    places = candidates.places[rows[positions]]
-    ordinals = (places >> np.uint64(ROW_BITS)).astype(np.int64)
+    numbers = candidates.places[rows[positions]]
+    of_parts = ordinals(numbers)
     sources = {}
-    for ordinal in np.unique(ordinals).tolist():
-        mine = ordinals == ordinal
+    for ordinal in np.unique(of_parts).tolist():
+        mine = of_parts == ordinal
         crawl, part = candidates.parts[ordinal]
         sources[str(ordinal)] = _Source(
             part=part,
             documents=lineage.documents(corpus, crawl),
             edits=lineage.cuts(corpus, crawl),
             signals=lineage.signals(corpus, crawl),
-            rows=(places[mine] & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64),
+            rows=places(numbers[mine]),
             positions=positions[mine],
             shards=number[positions[mine]],
             num_tokens=candidates.num_tokens[rows[positions[mine]]].astype(np.int32),

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.duplicates.sources import ROW_BITS, U64, Source, places
+from pipelines.duplicates.sources import Source
 from pipelines.engine import run_map
 from pipelines.records import ID_WORDS
+from pipelines.row_numbers import ROW_BITS, U64, numbered, places
 from pipelines.settings import Engine
 
 BYTES_PER_ENTRY = 64  # of a range in a worker: value and row as read, gathered and in order, and the order; measured
@@ -201,7 +202,7 @@ class _Meet:
             if begin < end:
                 values.append(np.asarray(load("values", part)[column, begin:end]))
                 lows.append(np.asarray(load("lows", part)[column, begin:end]))
-                rows.append(load("rows", part)[column, begin:end].astype(np.uint64) | np.uint64(part << ROW_BITS))
+                rows.append(numbered(load("rows", part)[column, begin:end], part))
         return met(_joined(values), _joined(lows), _joined(rows), self.first_own)
 
     def _load(self, name: str, part: int) -> npt.NDArray[Any]:

@@ -7,10 +7,6 @@ equal one stands for all; (2) the others meet by the bands of their signatures (
 (3) in keeper order, each is dropped that is similar to a row which is kept (pipelines/duplicates/verify.py).
 """
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,17 +24,14 @@ from pipelines.duplicates.report import Ids, group_counts
 from pipelines.duplicates.schemes import Scheme, scheme_of
 from pipelines.duplicates.shingles import exact_shingle_sets
 from pipelines.duplicates.sources import (
-    ROW_BITS,
     TARGET_AGE,
-    U64,
     Source,
     first_own,
-    ordinals,
-    places,
     sources_of,
 )
-from pipelines.engine import run_map
-from pipelines.records import ID, ID_WORDS
+from pipelines.engine import run_map, scratch_folder
+from pipelines.records import ID, ID_WORDS, id_column
+from pipelines.row_numbers import U64, index_of, of_part, ordinals, places
 from pipelines.store import aligned
 
 METHODS = ("record", "exact", "minhash", "target")  # how a duplicate is like its keeper; of a target whatever it is
@@ -86,20 +79,15 @@ def run_duplicates(corpus: Corpus, crawl: str) -> Report:
 def _rows_of(source: Source, found: Found) -> tuple[pa.Table, dict[str, Any]]:
     """The part's rows of `duplicates`, aligned with its documents."""
     signatures = source.signatures.read(source.name, ["id"])
-    begin, end = np.searchsorted(
-        found.rows, np.array([source.ordinal << ROW_BITS, (source.ordinal + 1) << ROW_BITS], np.uint64)
-    )
-    chosen = np.full(signatures.num_rows, -1, np.int64)
-    chosen[places(found.rows[begin:end])] = np.arange(end - begin)
-    at = pa.array(chosen, mask=chosen < 0)
-    ids = pa.FixedSizeBinaryArray.from_buffers(
-        ID, end - begin, [None, pa.py_buffer(found.keepers[begin:end].astype(ID_WORDS).tobytes())]
-    )
-    methods = pa.array(METHODS).take(pa.array(found.methods[begin:end]))
-    by_method = np.bincount(found.methods[begin:end], minlength=len(METHODS)).tolist()
+    mine = of_part(found.rows, source.ordinal)
+    lost = places(found.rows[mine])
+    at = index_of(lost, signatures.num_rows)
+    ids = id_column(found.keepers[mine])
+    methods = pa.array(METHODS).take(pa.array(found.methods[mine]))
+    by_method = np.bincount(found.methods[mine], minlength=len(METHODS)).tolist()
     read = int(source.kept(signatures).sum())
     dropped = {f"duplicate_{name}": count for name, count in zip(METHODS, by_method, strict=True) if count}
-    counts = {"read": read, "kept": read - int(end - begin), "dropped": dict(sorted(dropped.items()))}
+    counts = {"read": read, "kept": read - len(lost), "dropped": dict(sorted(dropped.items()))}
     columns = [signatures["id"].combine_chunks(), ids.take(at), methods.take(at)]
     return pa.table(columns, schema=DUPLICATES), counts
 
@@ -116,7 +104,7 @@ class _Search:
     @cached_property
     def found(self) -> Found:
         """Worked out only when a part is missing: a finished stage costs nothing."""
-        with _scratch() as scratch:
+        with scratch_folder("duplicates") as scratch:
             same = self._meet(["id", "content_hash"], scratch)
             records = same.of(0)
             exact = same.of(1).without(records.rows[records.later])
@@ -194,16 +182,6 @@ def _distinct(rows: U64) -> U64:
     return found
 
 
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A folder for one run's hashes and sets; a runner on other machines needs it on a shared disk (TMPDIR)."""
-    folder = Path(tempfile.mkdtemp(prefix="sirdar-duplicates-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 # ---------------------------------------------------------------------------------------------------------
 # What must be known of the rows that met
 
@@ -214,10 +192,8 @@ def _read(
     """Ids of `rows`, and the shingle sets of `compared`, in a file; both ascend."""
     wanted = np.unique(ordinals(rows)).tolist()
     for ordinal in wanted:
-        bounds = np.array([ordinal << ROW_BITS, (ordinal + 1) << ROW_BITS], np.uint64)
         for name, numbers in (("rows", rows), ("compared", compared)):
-            begin, end = np.searchsorted(numbers, bounds)
-            np.save(scratch / f"{name}-{ordinal}.npy", places(numbers[begin:end]))
+            np.save(scratch / f"{name}-{ordinal}.npy", places(numbers[of_part(numbers, ordinal)]))
     task = _Read(sources, scheme_of(corpus.settings.duplicates), scratch)
     run_map(task, list(map(str, wanted)), corpus.settings.engine)
     ids, lengths = [np.empty(0, ID_WORDS)], [np.empty(0, np.int64)]

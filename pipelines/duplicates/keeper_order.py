@@ -10,8 +10,8 @@ import pyarrow as pa
 from pipelines import lineage
 from pipelines.columns import Inputs, Tables, kept_rows, parts_of
 from pipelines.corpus import Corpus
-from pipelines.duplicates.occurrences import ROW_BITS
 from pipelines.records import ID_WORDS
+from pipelines.row_numbers import ROW_BITS
 from pipelines.store import aligned
 
 I64 = npt.NDArray[np.int64]

@@ -34,7 +34,6 @@ import pyarrow as pa
 
 from pipelines.duplicates.keeper_order import I64, Part, number
 from pipelines.duplicates.occurrences import (
-    ROW_BITS,
     UNIT,
     Found,
     cuts,
@@ -47,6 +46,7 @@ from pipelines.duplicates.occurrences import (
 from pipelines.duplicates.units import sizes, units
 from pipelines.edits.spans import edited, lengths
 from pipelines.engine import run_map
+from pipelines.row_numbers import ROW_BITS
 from pipelines.settings import Engine, Repeats
 
 STAYS, TOO_FEW_WORDS, TOO_FEW_SENTENCES = range(3)

@@ -11,7 +11,7 @@ from pipelines.edits.characters import text_bytes
 from pipelines.edits.spans import cuts_array
 
 UNIT = np.dtype([("hash", "<u8"), ("document", "<i8"), ("start", "<i4"), ("end", "<i4"), ("kind", "u1")])
-ROW_BITS = 32
+TEXT_BITS = 32  # no text is longer
 REASONS = tuple(f"repeated_{kind}" for kind in KINDS)
 
 Found = npt.NDArray[Any]  # of UNIT
@@ -91,7 +91,7 @@ def cuts(texts: pa.Array, found: Found, rows: I64) -> pa.Array:
     """
     found = found[np.lexsort((found["kind"], found["start"], found["document"]))]
     document, start, end = (found[name].astype(np.int64) for name in ("document", "start", "end"))
-    offset = document << ROW_BITS  # texts one behind the other, so that one running maximum does for all
+    offset = document << TEXT_BITS  # texts one behind the other, so that one running maximum does for all
     reach = np.maximum.accumulate(offset + end) if len(found) else offset
     new = np.ones(len(found), bool)
     new[1:] = (offset + start)[1:] >= reach[:-1]

@@ -15,13 +15,9 @@ Places are bytes of the text after `edits`; the column `edits` of this stage hol
 readers take it instead. 64 bits are compared: of 10 billion units in a corpus, two or three pairs agree by chance.
 """
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +32,7 @@ from pipelines.duplicates.keepers import Settled, Whys, settled
 from pipelines.duplicates.occurrences import Found, cuts
 from pipelines.edits.composing import composed
 from pipelines.edits.spans import EDITS, edited, no_edits, reasons
+from pipelines.engine import scratch_folder
 from pipelines.records import ID
 
 REASONS = (None, "repeats_too_few_words", "repeats_too_few_sentences")  # as the keepers number them
@@ -72,7 +69,8 @@ class _Search:
     def settled(self) -> Settled:
         """What is cut and who goes; worked out when a part is missing."""
         settings = self.corpus.settings
-        return settled(self.parts, settings.repeats, settings.engine, self.held.enter_context(_scratch()))
+        scratch = self.held.enter_context(scratch_folder("repeats"))
+        return settled(self.parts, settings.repeats, settings.engine, scratch)
 
 
 def _rows_of(part: Part, found: Found, why: Whys) -> tuple[pa.Table, dict[str, Any]]:
@@ -91,13 +89,3 @@ def _rows_of(part: Part, found: Found, why: Whys) -> tuple[pa.Table, dict[str, A
     num_kept = int(kept.sum())
     counts = {"read": num_kept, "kept": num_kept - sum(dropped.values()), "dropped": dropped}
     return table, {**counts, "spans": dict(reasons(cut))}
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A folder for one run's units; a runner on other machines needs it on a shared disk (TMPDIR)."""
-    folder = Path(tempfile.mkdtemp(prefix="sirdar-repeats-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

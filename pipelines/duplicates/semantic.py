@@ -6,23 +6,16 @@ of a group the document keeps that is least like the cluster's centroid (`hard`)
 already is at least `threshold` similar; its keeper is the most similar such row. The authors' code also lets a
 dropped row drop others, so that similarity fades along a chain; here whatever is dropped is near to what stays.
 
-No cluster need fit into memory: vectors lie in files by part, and a block of rows meets the kept ones block by block.
-float32 products choose the pairs that may be near enough within their rounding error, which are then measured in
-float64, term after term: so neither blocks nor workers nor a BLAS change a bit of the answer.
+No cluster need fit into memory: vectors lie in files by part, and near.py compares them block by block.
 """
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -30,10 +23,12 @@ import pyarrow as pa
 from pipelines import lineage
 from pipelines.columns import Inputs, dropping, kept_rows
 from pipelines.corpus import Corpus, Report
-from pipelines.duplicates.sources import ROW_BITS, U64, places
-from pipelines.engine import run_map
-from pipelines.records import ID, ID_WORDS
+from pipelines.duplicates.near import Floats, near_kept
+from pipelines.engine import run_map, scratch_folder
+from pipelines.records import ID, ID_WORDS, id_column
+from pipelines.row_numbers import I64, U64, index_of, numbered, of_part, places
 from pipelines.store import Stage, aligned
+from pipelines.vectors.column import matrix
 
 SEMANTIC = pa.schema(
     [
@@ -43,11 +38,6 @@ SEMANTIC = pa.schema(
     ]
 )
 NUM_TASKS = 64  # clusters are dealt to them by number
-MIN_BLOCK, MAX_BLOCK = 64, 4096
-ROUNDING = 2.0**-24  # of float32
-
-Floats = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -104,15 +94,12 @@ def _sources(corpus: Corpus, crawl: str) -> tuple[Source, ...]:
 def _rows_of(source: Source, found: Found) -> tuple[pa.Table, dict[str, Any]]:
     """The part's rows of `semantic`, aligned with its documents."""
     ids, _, _, kept = _judged(source)
-    bounds = np.array([source.ordinal << ROW_BITS, (source.ordinal + 1) << ROW_BITS], np.uint64)
-    begin, end = np.searchsorted(found.rows, bounds)
-    chosen = np.full(len(ids), -1, np.int64)
-    chosen[places(found.rows[begin:end])] = np.arange(end - begin)
-    at = pa.array(chosen, mask=chosen < 0)
-    keepers = pa.py_buffer(found.keepers[begin:end].astype(ID_WORDS).tobytes())
-    duplicate_of = pa.FixedSizeBinaryArray.from_buffers(ID, end - begin, [None, keepers]).take(at)
-    table = pa.table([ids, duplicate_of, pa.array(found.similarities[begin:end]).take(at)], schema=SEMANTIC)
-    read, dropped = int(kept.sum()), int(end - begin)  # what is not embedded stays, as far as vectors say
+    mine = of_part(found.rows, source.ordinal)
+    lost = places(found.rows[mine])
+    at = index_of(lost, len(ids))
+    columns = [ids, id_column(found.keepers[mine]).take(at), pa.array(found.similarities[mine]).take(at)]
+    table = pa.table(columns, schema=SEMANTIC)
+    read, dropped = int(kept.sum()), len(lost)  # what is not embedded stays, as far as vectors say
     return table, {"read": read, "kept": read - dropped, "dropped": {"semantic_duplicate": dropped}}
 
 
@@ -141,7 +128,7 @@ class _Search:
         settings, engine = self.corpus.settings.semantic, self.corpus.settings.engine
         rows, keepers, similarities = [np.empty(0, np.uint64)], [np.empty(0, ID_WORDS)], [np.empty(0, np.float32)]
         if settings.threshold > 0:
-            with _scratch() as scratch:
+            with scratch_folder("semantic") as scratch:
                 run_map(_Spill(self.sources, scratch), [str(one.ordinal) for one in self.sources], engine)
                 share = engine.memory_bytes // (engine.workers or os.cpu_count() or 1)
                 ages = tuple(source.age for source in self.sources)
@@ -158,16 +145,6 @@ class _Search:
         return Found(every[order], np.concatenate(keepers).astype(ID_WORDS)[order], np.concatenate(similarities)[order])
 
 
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A folder for one run's vectors; a runner on other machines needs it on a shared disk (TMPDIR)."""
-    folder = Path(tempfile.mkdtemp(prefix="sirdar-semantic-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @dataclass(frozen=True)
 class _Spill:
     """Writes one part's judged rows by task and cluster: vectors, and what orders them."""
@@ -181,8 +158,7 @@ class _Spill:
         cluster = np.asarray(clusters["cluster"])
         chosen = np.flatnonzero(judged & (cluster >= 0))
         chosen = chosen[np.lexsort((cluster[chosen], cluster[chosen] % NUM_TASKS))]
-        column = source.embeddings.read(source.name, ["vector"])["vector"].combine_chunks()
-        vectors = np.asarray(column.flatten()).reshape(len(column), column.type.list_size)[chosen]
+        vectors = matrix(source.embeddings.read(source.name, ["vector"])["vector"])[chosen]
         words = np.frombuffer(b"".join(ids.take(pa.array(chosen)).to_pylist()), np.uint8)
         bounds = np.searchsorted(cluster[chosen] % NUM_TASKS, np.arange(NUM_TASKS + 1))
         saved = {"vectors": vectors, "ids": words, "clusters": cluster[chosen], "rows": chosen, "bounds": bounds}
@@ -239,7 +215,7 @@ class _Compare:
             begin, end = loaded["bounds"][task : task + 2].tolist()
             found["parts"].append(np.full(end - begin, part))
             found["places"].append(np.arange(begin, end))
-            found["rows"].append(loaded["rows"][begin:end].astype(np.uint64) | np.uint64(part << ROW_BITS))
+            found["rows"].append(numbered(loaded["rows"][begin:end], part))
             found["clusters"].append(loaded["clusters"][begin:end].astype(np.int64))
             found["distances"].append(np.array(loaded["distances"][begin:end]))
             found["ids"].append(np.array(loaded["ids"][16 * begin : 16 * end]).view(ID_WORDS))
@@ -275,99 +251,3 @@ class _Gathered:
             mine = parts == part
             found[mine] = self.vectors[part][places[mine]]
         return found
-
-
-# ---------------------------------------------------------------------------------------------------------
-# One cluster
-
-
-def near_kept(
-    vectors: Any, num_fixed: int, threshold: float, *, memory_bytes: int, scratch: Path
-) -> tuple[I64, Floats]:
-    """(keeper, similarity) of each of the vectors [n, d], in keeper order; keeper -1 and similarity 0 of kept ones.
-
-    The first `num_fixed` are kept whatever they are like. `vectors[a:b]` gives float32 [b - a, d]; no more than
-    about `memory_bytes` of them are held at once, the kept ones lie in a file in `scratch`.
-    """
-    num_rows, width = vectors.shape
-    block = _block(width, memory_bytes)
-    keeper, similarity = np.full(num_rows, -1, np.int64), np.zeros(num_rows, np.float64)
-    kept = np.empty(num_rows, np.int64)
-    num_kept = 0
-    with tempfile.NamedTemporaryFile(dir=scratch) as file:
-        store = np.memmap(file, np.float32, "w+", shape=(num_rows, width))
-        for begin in range(0, num_rows, block):
-            mine = np.ascontiguousarray(vectors[begin : begin + block], np.float32)
-            numbers = np.arange(begin, begin + len(mine))
-            judged = np.flatnonzero(numbers >= num_fixed)
-            for first in range(0, num_kept if len(judged) else 0, block):
-                others = np.array(store[first : min(first + block, num_kept)])
-                _nearest(mine, others, mine @ others.T, judged, kept[first:], threshold, numbers, keeper, similarity)
-            stays = _among_themselves(mine, mine @ mine.T, judged, threshold, numbers, keeper, similarity)
-            count = int(stays.sum())
-            store[num_kept : num_kept + count] = mine[stays]
-            kept[num_kept : num_kept + count] = numbers[stays]
-            num_kept += count
-    return keeper, similarity.astype(np.float32)
-
-
-def _block(width: int, memory_bytes: int) -> int:
-    """Rows: two blocks, their products and a copy of one while it is read take 4 b (3 d + 2 b) bytes."""
-    block = MIN_BLOCK
-    while block < MAX_BLOCK and 4 * 2 * block * (3 * width + 2 * 2 * block) <= memory_bytes:
-        block *= 2
-    return block
-
-
-@numba.njit(cache=True)
-def _nearest(mine, others, rough, judged, kept, threshold, numbers, keeper, similarity):  # type: ignore[no-untyped-def]
-    """Note for each judged row the most similar of the kept ones, the first of those that are equally so."""
-    lengths, other_lengths = _lengths(mine), _lengths(others)
-    for row in judged:
-        for other in range(len(others)):
-            both = lengths[row] * other_lengths[other]
-            if _may_reach(rough[row, other], both, threshold, mine.shape[1]):
-                near = _cosine(mine[row], others[other], both)
-                if near >= threshold and near > similarity[numbers[row]]:
-                    similarity[numbers[row]], keeper[numbers[row]] = near, kept[other]
-
-
-@numba.njit(cache=True)
-def _among_themselves(mine, rough, judged, threshold, numbers, keeper, similarity):  # type: ignore[no-untyped-def]
-    """bool [rows]: which of a block's rows stay, once it has been held against all rows before it."""
-    lengths = _lengths(mine)
-    stays = np.ones(len(mine), np.bool_)
-    for row in judged:
-        for other in range(row):
-            both = lengths[row] * lengths[other]
-            if stays[other] and _may_reach(rough[row, other], both, threshold, mine.shape[1]):
-                near = _cosine(mine[row], mine[other], both)
-                if near >= threshold and near > similarity[numbers[row]]:
-                    similarity[numbers[row]], keeper[numbers[row]] = near, numbers[other]
-        stays[row] = keeper[numbers[row]] < 0
-    return stays
-
-
-@numba.njit(cache=True)
-def _may_reach(rough, both, threshold, width):  # type: ignore[no-untyped-def]
-    """Whether the cosine may be `threshold`: a product of float32 is off by at most `width` roundings of `both`."""
-    return both > 0 and rough >= (threshold - 2 * (width + 2) * ROUNDING) * both
-
-
-@numba.njit(cache=True)
-def _cosine(one, other, both):  # type: ignore[no-untyped-def]
-    summed = 0.0
-    for place in range(len(one)):
-        summed += np.float64(one[place]) * np.float64(other[place])
-    return min(1.0, summed / both)
-
-
-@numba.njit(cache=True)
-def _lengths(vectors):  # type: ignore[no-untyped-def]
-    found = np.empty(len(vectors), np.float64)
-    for row in range(len(vectors)):
-        squares = 0.0
-        for value in vectors[row]:
-            squares += np.float64(value) * np.float64(value)
-        found[row] = np.sqrt(squares)
-    return found

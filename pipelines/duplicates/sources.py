@@ -10,14 +10,12 @@ import pyarrow.compute as pc
 
 from pipelines import lineage
 from pipelines.corpus import Corpus
+from pipelines.row_numbers import ROW_BITS
 from pipelines.store import Stage, aligned
 
-ROW_BITS = 32
 TARGET_AGE = -1
 
 Bools = npt.NDArray[np.bool_]
-U64 = npt.NDArray[np.uint64]
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -80,13 +78,3 @@ def first_own(sources: Sequence[Source]) -> int:
 def _finished_parts(stage: Stage) -> list[str]:
     """Those of the manifest: a folder may hold more, of a run that has not ended."""
     return [part["part"] for part in stage.finished()["parts"]]
-
-
-def ordinals(rows: U64) -> I64:
-    """The part of each row's number."""
-    return (rows >> np.uint64(ROW_BITS)).astype(np.int64)
-
-
-def places(rows: U64) -> I64:
-    """The place of each numbered row within its part."""
-    return (rows & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
