@@ -24,6 +24,7 @@ from pipelines.corpus import Corpus, Report
 from pipelines.digest import digest_of
 from pipelines.errors import SettingsError
 from pipelines.pooling import open_pool
+from pipelines.search_settings import Search
 
 Watch = Callable[[Progress], None]
 
@@ -69,12 +70,9 @@ def _check_searchable(corpus: Corpus, counts: Sequence[int], target: Target) -> 
             " lower clusters.min_score, or take a target that the crawl is about"
         )
     step = settings.proxy.sequence * settings.proxy.batch
-    short = min(phases.lengths(settings.search.phases or (1.0,), settings.search.tokens))
-    if settings.search.phases and short < step:
-        raise SettingsError(
-            f"search.phases = {list(settings.search.phases)}: the shortest phase of search.tokens ="
-            f" {settings.search.tokens:,} has {short:,} tokens, less than the {step:,} of one step; make either larger"
-        )
+    for name, tokens in (("tokens", settings.search.tokens), ("final_tokens", settings.search.final_tokens)):
+        if tokens:
+            _must_have_steps(settings.search, name, tokens, step)
     if settings.search.fidelities and (cheap := round(min(settings.search.fidelities) * settings.search.tokens)) < step:
         raise SettingsError(
             f"search.fidelities = {list(settings.search.fidelities)}: the cheapest proxy has {cheap:,} tokens, under"
@@ -86,6 +84,21 @@ def _check_searchable(corpus: Corpus, counts: Sequence[int], target: Target) -> 
             f"dataset.tokens = {settings.dataset.tokens:,}, but the crawls hold {sum(counts):,} training tokens,"
             f" which dataset.max_epochs = {settings.dataset.max_epochs:g} and search.max_epochs ="
             f" {settings.search.max_epochs:g} make {most:,.0f} at most; lower dataset.tokens, or raise them"
+        )
+
+
+def _must_have_steps(search: Search, name: str, tokens: int, step: int) -> None:
+    """SettingsError where a budget, or the shortest phase of it, is under one step: proxies would train on more."""
+    short = min(phases.lengths(search.phases or (1.0,), tokens))
+    if search.phases and short < step:
+        raise SettingsError(
+            f"search.phases = {list(search.phases)}: the shortest phase of search.{name} = {tokens:,} has {short:,}"
+            f" tokens, less than the {step:,} of one step; make either larger"
+        )
+    if short < step and not search.trainer:  # whose steps are its own
+        raise SettingsError(
+            f"search.{name} = {tokens:,}: less than the {step:,} tokens of one step (proxy.sequence times proxy.batch);"
+            " raise it, or make a step smaller"
         )
 
 

@@ -141,3 +141,13 @@ def test_a_phase_shorter_than_a_step_is_refused_before_training(built, tmp_path,
     corpus = made_corpus.changed(copied(built, tmp_path), *CHANGES, "search.phases=[0.999, 0.001]")
     with pytest.raises(SettingsError, match=r"the shortest phase of search.tokens = 4,000 has 4 tokens, less than the"):
         searched(corpus, Planted(0), monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["tokens", "final_tokens"])
+def test_a_budget_under_a_step_is_refused_before_training(name, built, tmp_path, monkeypatch):
+    corpus = made_corpus.changed(copied(built, tmp_path), f"search.{name}=100")
+    with pytest.raises(SettingsError, match=rf"search\.{name} = 100: less than the 128 tokens of one step"):
+        searched(corpus, Planted(0), monkeypatch)
+    corpus = made_corpus.changed(corpus, "search.tokens=4000", "search.final_tokens=1280", "search.phases=[0.95, 0.05]")
+    with pytest.raises(SettingsError, match=r"the shortest phase of search.final_tokens = 1,280 has 64 tokens"):
+        searched(corpus, Planted(0), monkeypatch)

@@ -138,3 +138,25 @@ def test_groups_that_settings_cannot_mean_are_refused_with_them(frozen, told):
 def test_exposure_needs_the_clusters_that_groups_hide():
     with pytest.raises(SettingsError, match="hides the clusters of a group"):
         load(changes=["search.strategy='climb'", "search.predictor='exposure'", "search.frozen=[{clusters=[1, 2]}]"])
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Caps that leave little
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"strategy": "remixing", "phases": (0.7, 0.3)},
+        {"strategy": "bayes-fidelity", "fidelities": (0.2, 1.0)},
+    ],
+)
+def test_no_mixture_is_bought_twice_where_caps_are_tight(given, tmp_path):
+    """Most draws end in one corner: to nine digits, that is one mixture."""
+    settings = Search(rounds=(6, 3, 2), tokens=1000, candidates=120, max_epochs=1.01, **given)
+    made = planted.steps(tmp_path, settings)
+    made.run(PlantedTrainer())
+    for number in made.rounds:
+        found = made.proposals.drawn(number)
+        rows = np.round(np.column_stack([found.weights, found.fidelities]), 9)
+        assert len(np.unique(rows, axis=0)) == len(rows)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mixer.candidates import Floats
 from mixer.predictors.fidelity import TARGET, FittedFidelities, Joint
-from mixer.strategies.bayes import AROUND, around, improvement
+from mixer.strategies.bayes import AROUND, around, distinct, improvement
 from mixer.strategy import History, Problem, Proposals, among
 from pipelines.errors import SettingsError
 
@@ -84,12 +84,12 @@ class MultiFidelity:
         return Proposals(rows[[row for row, _ in found]], np.array([fidelities[at] for _, at in found]))
 
     def _candidates(self, history: History, fitted: FittedFidelities) -> Floats:
-        """What was tried, at whatever fidelity, the rest of the pool, and draws about the pool's best."""
+        """What was tried, at whatever fidelity, the rest of the pool, and draws about the pool's best; each once."""
         tried = np.unique(history.weights, axis=0)
         best = self.pool[np.argmin(fitted.mean(self.pool))]
         random = np.random.default_rng([self.seed, 3, history.num_rounds])
         fresh = self.pool[~among(self.pool, history.tried)]
-        return np.concatenate([tried, fresh, around(best, self.limits, AROUND, random)])
+        return distinct(np.concatenate([tried, fresh, around(best, self.limits, AROUND, random)]))
 
 
 def multi_fidelity(problem: Problem) -> MultiFidelity:

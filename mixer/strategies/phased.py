@@ -41,15 +41,16 @@ class PhasedBayes(Bayes):
         return fitted
 
     def _candidates(self, history: History, fitted: FittedKriging, n: int) -> Floats:
-        """The pool, without what was tried where n are wanted, and draws about the best, step by step."""
+        """The pool and draws about the best, step by step; where n are wanted each once, without what was tried."""
         random = np.random.default_rng([self.seed, 3, history.num_rounds])
-        found = [untried(self.pool, history, n) if n else self.pool]
+        found = [self.pool]
         best = self.pool[np.argmin(fitted.mean(self.pool))]
         for _ in range(STEPS):
             near = self._around(best, random)
             found.append(near)
             best = near[np.argmin(fitted.mean(near))]
-        return np.concatenate(found)
+        rows = np.concatenate(found)
+        return untried(bayes.distinct(rows), history, n) if n else rows
 
     def _around(self, row: Floats, random: np.random.Generator) -> Floats:
         """(rows, phases * buckets) about a row: all phases, and in every second draw the last alone."""
