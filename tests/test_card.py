@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from made_dataset import documents, make
 from markdown_it import MarkdownIt
 
-from mixer.export.card import card, plain
+from mixer.export.card import card
 from mixer.export.front_matter import hub_licence
 from mixer.export.manifest import own_digest, read, tallied, written
+from mixer.export.markdown import plain
 from pipelines.errors import InputError
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
