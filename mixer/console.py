@@ -118,7 +118,7 @@ def mixture_table(names: list[str], mixtures: Mapping[str, list[float]], epochs:
 
 def plan_table(plan: Mapping[str, Any], used: Mapping[str, Mapping[str, Any]], kinds: Mapping[str, str]) -> Table:
     """Trainings by kind, planned, and what was used of them where something was."""
-    told = any(one["num"] for one in used.values())
+    told = any(one["num"] + one["taken"] for one in used.values())
     table = Table(box=None, header_style="bold")
     table.add_column("")
     columns = ("trainings", "tokens each", "FLOPs", "time", *(("done", "took", "plan / took") if told else ()))
@@ -127,9 +127,13 @@ def plan_table(plan: Mapping[str, Any], used: Mapping[str, Mapping[str, Any]], k
     for kind, one in plan["kinds"].items():
         row = [f"{one['num']:,}", f"{one['tokens_each']:,}", _operations(one["flops"]), _duration(one["seconds"])]
         if told:
-            done, took = used[kind]["num"], used[kind]["seconds"]
+            done, taken, took = (used[kind][name] for name in ("num", "taken", "seconds"))
             whole = one["seconds"] is not None and took and done
-            row += [f"{done:,}", _duration(took), f"{one['seconds'] / took:.2f}" if whole else ""]
+            row += [
+                f"{done:,} and {taken:,} taken over" if taken else f"{done:,}",
+                _duration(took),
+                f"{one['seconds'] / took:.2f}" if whole else "",
+            ]
         table.add_row(kinds[kind], *row)
     every = plan["together"]
     sums = (f"{every['num']:,}", "", _operations(every["flops"]), _duration(every["seconds"]))

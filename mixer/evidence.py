@@ -207,17 +207,20 @@ def _of_proposals(outcomes: Sequence[Outcome]) -> float | None:
 
 
 def _cost(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Tokens and process seconds, each training once."""
+    """Tokens and process seconds, each training once; trials taken from other searches are counted apart."""
     runs = {
         result.key: (result, loss)
         for outcome in outcomes
         for result, loss in zip(outcome.results, outcome.by_seed, strict=True)
     }
+    trained = [(result, loss) for result, loss in runs.values() if not result.taken_from]
+    num_taken = len(runs) - len(trained)
     return {
-        "num_runs": len(runs),
-        "num_failed": sum(not math.isfinite(loss) for _, loss in runs.values()),
-        "tokens": sum(result.tokens for result, _ in runs.values()),
-        "seconds": math.fsum(result.seconds for result, _ in runs.values()),
+        "num_runs": len(trained),
+        **({"num_taken": num_taken} if num_taken else {}),
+        "num_failed": sum(not math.isfinite(loss) for _, loss in trained),
+        "tokens": sum(result.tokens for result, _ in trained),
+        "seconds": math.fsum(result.seconds for result, _ in trained),
     }
 
 

@@ -134,8 +134,9 @@ def _of_kind(works: Sequence[Work], flops: int, speed: Speed | None) -> dict[str
 
 
 def used(corpus: Corpus) -> dict[str, Any]:
-    """What was really used so far, by kind: trainings, their tokens and FLOPs; as runs.jsonl has them, of stages that
-    were ended, wall-clock seconds and the peak bytes of a training process, 0 where they are not known.
+    """What was really used so far, by kind: trainings, their tokens and FLOPs, and trials `taken` over from elsewhere;
+    as runs.jsonl has them, of stages that were ended, wall-clock seconds and the peak bytes of a training process, 0
+    where they are not known.
     """
     stage = mixing.search(corpus)
     digests: dict[str, tuple[str, ...]] = {stage.recipe.digest: ("round", "baselines")}
@@ -163,16 +164,18 @@ def used(corpus: Corpus) -> dict[str, Any]:
             peaks[kind] = max(peaks[kind], run.get("process_bytes", 0))
     vocabulary, proxy = open_pool(corpus).vocabulary, corpus.settings.proxy
     flops = 0 if corpus.settings.search.trainer else flops_per_token(proxy, vocabulary)
-    tokens = {kind: sum(entry.result.tokens for entry in found) for kind, found in of_kind.items()}
+    trained = {kind: [one.result for one in found if not one.result.taken_from] for kind, found in of_kind.items()}
+    tokens = {kind: sum(result.tokens for result in found) for kind, found in trained.items()}
     return {
         kind: {
             "num": len(found),
+            "taken": len(of_kind[kind]) - len(found),
             "tokens": tokens[kind],
             "flops": tokens[kind] * flops,
             "seconds": seconds[kind],
             "process_bytes": peaks[kind],
         }
-        for kind, found in of_kind.items()
+        for kind, found in trained.items()
     }
 
 

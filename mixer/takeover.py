@@ -8,7 +8,7 @@ process may be writing one, whose torn last line is then left out.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mixer import journal
 from mixer import lineage as mixing
@@ -23,6 +23,7 @@ from pipelines.corpus import Corpus
 from pipelines.errors import StoreError
 from pipelines.search_settings import Proxy
 
+BESIDE = "a search compared with it"  # where several train in turn, and each trial once
 MAX_DIFFERENCES = 4  # that one line tells
 
 
@@ -64,7 +65,7 @@ class Reusing:
         def heard(result: Result) -> None:
             self.num_trained += 1
             if not result.failed:
-                self.known[result.key] = result
+                self.known[result.key] = replace(result, taken_from=BESIDE)
             on_result(result)
 
         if rest:
@@ -108,8 +109,8 @@ def _of_data(theirs: str, ours: str) -> list[tuple[str, str, str]]:
 
 
 def known(corpus: Corpus) -> dict[str, Result]:
-    """Key -> result of the trials that stand finished in other searches of the workspace."""
-    return {key: result for key, (_, result) in usable(pasts(corpus), _sought(corpus)).items()}
+    """Key -> result of the trials that stand finished in other searches of the workspace, with the search's label."""
+    return _named(usable(pasts(corpus), _sought(corpus)))
 
 
 def known_finals(corpus: Corpus) -> dict[str, Result]:
@@ -124,7 +125,11 @@ def known_finals(corpus: Corpus) -> dict[str, Result]:
         losses=objective_of(corpus, FINAL).names,
         seeds=settings.final_seeds,
     )
-    return {key: result for key, (_, result) in usable(_journals(corpus, places), sought).items()}
+    return _named(usable(_journals(corpus, places), sought))
+
+
+def _named(found: Mapping[str, tuple[str, Result]]) -> dict[str, Result]:
+    return {key: replace(result, taken_from=label) for key, (label, result) in found.items()}
 
 
 def pasts(corpus: Corpus) -> list[Past]:
@@ -169,19 +174,14 @@ def told(corpus: Corpus) -> list[str]:
 
 
 def taken(corpus: Corpus) -> list[str]:
-    """A line for each other search that this one's trials stand in too: the same training, not one like it."""
+    """A line for each other search that trials of this one were taken from."""
     stage = mixing.search(corpus)
     place = (*stage.steps, JOURNAL)
     if not corpus.workspace.exists(*place):
         return []
     with corpus.workspace.open(*place) as file:
         ours = journal.parsed(bytes(file.read()), corpus.workspace.path(*place))
-    others = usable(pasts(corpus), _sought(corpus))
-    same = Counter(
-        others[entry.result.key][0]
-        for entry in ours
-        if entry.result.key in others and others[entry.result.key][1].to_json() == entry.result.to_json()
-    )
+    same = Counter(entry.result.taken_from for entry in ours if entry.result.taken_from)
     return [f"{count} of {len(ours)} trials are those of {label}, not trained again" for label, count in same.items()]
 
 

@@ -166,13 +166,14 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a training gave: losses by held-out text, or an error."""
+    """What a training gave: losses by held-out text, or an error; `taken_from` names the search that paid for it."""
 
     key: str
     losses: dict[str, Loss]
     tokens: int
     seconds: float
     error: str = ""
+    taken_from: str = ""  # of a trial that was not trained for this journal
 
     @property
     def failed(self) -> bool:
@@ -186,13 +187,15 @@ class Result:
             "tokens": self.tokens,
             "seconds": self.seconds,
             "error": self.error,
+            **({"taken_from": self.taken_from} if self.taken_from else {}),
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         losses = {name: Loss.from_json(loss) for name, loss in values["losses"].items()}
         tokens, seconds = operator.index(values["tokens"]), _float(values["seconds"])
-        return cls(_text(values["key"]), losses, tokens, seconds, _text(values["error"]))
+        error, taken_from = _text(values["error"]), _text(values.get("taken_from", ""))
+        return cls(_text(values["key"]), losses, tokens, seconds, error, taken_from)
 
 
 def _number(value: float) -> float | None:

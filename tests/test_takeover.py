@@ -8,10 +8,12 @@ import made_corpus
 import pytest
 from made_searches import Planted, copied, folder_of, searched, without_times
 
-from mixer import journal, takeover
+from mixer import journal, plan, takeover
 from mixer import lineage as mixing
 from mixer.differences import differences
 from mixer.journal import Entry
+from mixer.report.gathered import gathered
+from mixer.report.page import html
 from mixer.takeover import Past, Reusing, Sought, obstacles, usable
 from mixer.trial import Loss, Result, Schedule, Trial
 from pipelines import lineage
@@ -110,6 +112,40 @@ def test_the_same_search_under_another_name_trains_nothing(first: Corpus, monkey
     searched(again, Planted(0), monkeypatch)
     assert without_times(folder_of(again, mixing.search)) == without_times(folder_of(first, mixing.search))
     assert takeover.taken(again) == [f"13 of 13 trials are those of {label}, not trained again"]
+    assert takeover.taken(first) == []  # whose trials they are, though both journals hold them
+
+
+def test_what_was_taken_over_costs_nothing_and_is_told(first: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = gathered(first)
+    assert {part["num_taken"] for part in before["cost"].values()} == {0}
+    assert "taken over" not in html(before)
+    longer = made_corpus.changed(first, "search.rounds=[6, 3]")
+    trainer = Planted()
+    searched(longer, trainer, monkeypatch)
+    told, used, asked = gathered(longer), plan.used(longer), plan.planned(longer, None)
+    entries = journal.read(folder_of(longer, mixing.search) / "journal.jsonl")
+    num_taken = len(entries) - len(trainer.trained)
+    parts = told["cost"].values()
+    assert sum(part["num_runs"] for part in parts) == len(trainer.trained)
+    assert sum(part["num_taken"] for part in parts) == num_taken
+    tokens = sum(entry.trial.schedule.tokens for entry in entries if entry.trial.key in trainer.trained)
+    assert sum(part["tokens"] for part in parts) == sum(one["tokens"] for one in used.values()) == tokens
+    assert sum(part["flops"] for part in parts) == tokens * asked["flops_per_token"]
+    assert sum(part["seconds"] for part in parts) == pytest.approx(0.1 * len(trainer.trained))
+    for kind in ("search", "baselines"):
+        assert used[kind]["num"] + used[kind]["taken"] == asked["kinds"][kind]["num"]
+    assert sum(one["taken"] for one in used.values()) == num_taken
+    page = html({**told, "plan": {"planned": asked, "used": used, "left_bytes": plan.left(longer)}})
+    assert f"for search, rules and random; {num_taken} taken over" in page
+    assert "search, taken over" in page
+    assert '<th class="n">taken over</th>' in page
+    report = longer.workspace.read_json(*mixing.search(longer).steps, "report.json")["cost"]
+    assert {name: report["auto"][name] for name in ("num_runs", "num_taken", "tokens")} == {
+        name: told["cost"]["auto"][name] for name in ("num_runs", "num_taken", "tokens")
+    }
+    third = made_corpus.changed(longer, "search.name=third")
+    searched(third, Planted(0), monkeypatch)
+    assert plan.used(third)["search"]["num"] == gathered(third)["cost"]["auto"]["seconds"] == 0
 
 
 def test_a_longer_search_trains_the_difference_beside_a_torn_journal(

@@ -157,12 +157,16 @@ def _predictions(search: MixtureSearch) -> dict[tuple[int, int], float]:
 
 
 def _cost(entries: Sequence[journal.Entry], search: MixtureSearch, flops: int) -> dict[str, dict[str, Any]]:
-    """What was trained for each part, every training once."""
+    """What was trained for each part, every training once, and how many trials were taken over from other searches."""
     parts: dict[str, dict[str, Any]] = {}
     for entry in entries:
         number = entry.trial.round
         name = "rules" if not number else "random" if number not in search.rounds else search.settings.strategy
-        told = parts.setdefault(name, {"num_runs": 0, "num_failed": 0, "tokens": 0, "seconds": 0.0, "flops": 0})
+        nothing = {"num_runs": 0, "num_taken": 0, "num_failed": 0, "tokens": 0, "seconds": 0.0, "flops": 0}
+        told = parts.setdefault(name, nothing)
+        if entry.result.taken_from:
+            told["num_taken"] += 1
+            continue
         told["num_runs"] += 1
         told["num_failed"] += entry.result.failed
         told["tokens"] += entry.result.tokens

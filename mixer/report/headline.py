@@ -13,7 +13,7 @@ def headline(told: Mapping[str, Any]) -> str:
     """Of the comparison where there is one, else of how far the search is."""
     if told["comparison"] is not None:
         return of_verdicts(told["comparison"]["verdicts"], told["unit"])
-    done = sum(part["num_runs"] - part["num_failed"] for part in told["cost"].values())
+    done = sum(part["num_runs"] + part["num_taken"] - part["num_failed"] for part in told["cost"].values())
     if told["recommended"] is None or not told["recommended"]["final"]:
         return f"The search is not finished: {done} proxies are trained, and nothing is shown yet."
     return "A mixture is found, and not yet compared with any other on documents that the search never saw."

@@ -84,7 +84,10 @@ def _figures(told: Mapping[str, Any]) -> str:
         if others:
             best = min(others, key=lambda name: others[name])
             shown.append(("Best of the others", f"{others[best]:.3f}", best))
-    shown.append(("Proxies trained", number(sum(one["num_runs"] for one in parts)), "for search, rules and random"))
+    num_taken = sum(one["num_taken"] for one in parts)
+    beside = f"; {number(num_taken)} taken over" if num_taken else ""
+    trained = number(sum(one["num_runs"] for one in parts))
+    shown.append(("Proxies trained", trained, f"for search, rules and random{beside}"))
     shown.append(("Tokens trained on", number(sum(one["tokens"] for one in parts)), ""))
     spent, operations = sum(one["seconds"] for one in parts), sum(one["flops"] for one in parts)
     work = f"; {flops(operations)}" if operations else ""
