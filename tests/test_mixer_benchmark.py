@@ -19,7 +19,9 @@ from bench_predictors import against_singles
 from bench_real import RULES, SEARCHES, Plan, fitted, luck, searched, speed_up
 from bench_search import Pool, _of_rule, _without_repeats
 from domains import World
+from landscapes import all_landscapes
 from simulation import code_of, on_table, rounds_of
+from tasked import LAWS, by_topic, measured
 
 from mixer.data import Evaluation
 from mixer.journal import read
@@ -172,6 +174,23 @@ def test_real_searches_share_trainings_and_resume(texts, tmp_path):
     assert first["real/narrow/final/regmix"].notes["training_seconds"] == 7
     assert run() == first
     assert journal.read_text(encoding="utf-8").count("\n") == trained
+
+
+def test_losses_by_topic_have_the_landscapes_mean_and_noise():
+    landscape = all_landscapes()["noisy"]
+    rows = np.tile(landscape.best, (4000, 1))
+    apart = measured(landscape, rows, seed=1) @ landscape.needs - landscape.losses(rows)
+    assert apart.mean() == pytest.approx(0, abs=0.01)
+    assert apart.std() == pytest.approx(landscape.noise, rel=0.05)
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_laws_of_each_topic_end_ahead_of_equal_weights(name):
+    for landscape in all_landscapes().values():
+        if landscape.flat or len(landscape.phases) > 1:
+            continue
+        uniform = landscape.regret(np.full(landscape.num_buckets, 1 / landscape.num_buckets))
+        assert by_topic(name, landscape, 32, 0) < uniform
 
 
 def test_real_searches_are_of_every_strategy_and_rule():

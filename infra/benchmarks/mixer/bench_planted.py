@@ -11,6 +11,7 @@ import numpy as np
 from cells import Bench, Row
 from landscapes import Landscape, all_landscapes
 from simulation import MAIN, SEEDS_OF_OTHERS, code_of, on_landscape
+from tasked import LAWS, by_topic
 
 from mixer.predictors.validation import cross_validated
 from mixer.strategies.choice import RULES, STRATEGIES
@@ -30,6 +31,7 @@ def measure(bench: Bench) -> Iterator[Row]:
         best_rule = min(rules, key=lambda name: rules[name])
         for trials in TRIALS:
             rows = [_row(bench, landscape, name, trials, rules, best_rule) for name in NAMES]
+            rows += [_law_row(bench, landscape, name, trials, rules) for name in LAWS if not landscape.flat]
             informative = min(row.value for row in rows if row.value is not None) < rules[best_rule] - 1e-12
             for row in rows:
                 notes = {**row.notes, "informative": informative}
@@ -67,3 +69,16 @@ def _row(bench: Bench, landscape: Landscape, name: str, trials: int, rules: dict
         if asked:
             notes["predictor_better_than_chance"] = sum(asked) / len(asked)
     return Row.of(label, regrets, "nats from the best", trials, **notes)
+
+
+def _law_row(bench: Bench, landscape: Landscape, name: str, trials: int, rules: dict[str, float]) -> Row:
+    """Of a strategy that is told each topic's loss, as in no other row."""
+
+    def one(seed: int) -> float:
+        return by_topic(name, landscape, trials, seed)
+
+    label = f"planted/{landscape.name}/{trials}/{name} by topic"
+    regrets = bench.over_seeds(label, one, ("tasked", code_of(name)), SEEDS_OF_OTHERS)
+    ahead = sum(regret < rules["uniform"] for regret in regrets) / len(regrets)
+    in_noise = round(float(np.mean(regrets)) / landscape.noise, 2)
+    return Row.of(label, regrets, "nats from the best", trials, in_noise=in_noise, beats_uniform=ahead)
