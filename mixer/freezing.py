@@ -43,7 +43,7 @@ def _shares(path: Path, names: Sequence[str]) -> list[float]:
     """Weights of the clusters of these names in a mixture.json."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        known: Mapping[str, float] = dict(zip(told["clusters"], told["weights"], strict=True))
+        known: Mapping[str, float] = dict(zip(told["clusters"], map(float, told["weights"]), strict=True))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(f"search.frozen: mixture = {path} is no readable mixture.json: {error}") from None
     if len(known) < len(told["clusters"]):
@@ -51,7 +51,7 @@ def _shares(path: Path, names: Sequence[str]) -> list[float]:
     missing = [name for name in names if name not in known]
     if missing:
         raise SettingsError(f"search.frozen: {path} weighs no cluster {', '.join(missing)}; it has: {', '.join(known)}")
-    weights = [float(known[name]) for name in names]
+    weights = [known[name] for name in names]
     if not any(weights):
         raise SettingsError(f"search.frozen: {path} gives {', '.join(names)} nothing at all; leave that group out")
     return weights

@@ -30,7 +30,7 @@ class Buckets:
     """From fine cluster and score to bucket. Buckets go by cluster, within it from the lowest tier up."""
 
     merged: Ints  # [fine] cluster, -1 where it is pruned
-    starts: Floats  # [clusters, tiers - 1] lowest score of each tier but the first, ascending; infinite where none is
+    starts: Floats  # [clusters, tiers - 1] lowest score of each tier but the first; infinite where a cluster lacks it
 
     @classmethod
     def of_clusters(cls, merged: npt.NDArray[np.integer]) -> "Buckets":
@@ -44,15 +44,19 @@ class Buckets:
 
     @property
     def tiers(self) -> Ints:
-        """[buckets] the tier of each, 1 the lowest."""
-        return np.concatenate([np.arange(1, num + 1, dtype=np.int32) for num in self._num_tiers])
+        """[buckets] the tier of each, 1 the lowest; a cluster lacks those that it is not cut into."""
+        return np.nonzero(self._every < np.inf)[1].astype(np.int32) + 1
 
     @property
     def from_scores(self) -> Floats:
         """[buckets] the score that each begins at; -inf of the lowest."""
+        return self._every[self._every < np.inf]
+
+    @property
+    def _every(self) -> Floats:
+        """[clusters, tiers] the score that each tier begins at, infinite where there is none."""
         lowest = np.full((len(self.starts), 1), -np.inf, np.float32)
-        every = np.concatenate([lowest, self.starts], axis=1)
-        return every[every < np.inf]
+        return np.concatenate([lowest, self.starts], axis=1)
 
     @property
     def _num_tiers(self) -> npt.NDArray[np.int64]:
@@ -96,21 +100,23 @@ def fitted(merged: Ints, parts: Iterable[pa.Table], quantiles: Sequence[float]) 
     cluster, scores = (np.concatenate(column) for column in zip(*found, strict=True))
     starts = np.full((int(merged.max()) + 1, len(quantiles)), np.inf, np.float32)
     for one in range(len(starts)):
-        cuts = cut(scores[cluster == one], quantiles)
-        starts[one, : len(cuts)] = cuts
+        starts[one] = cut(scores[cluster == one], quantiles)
     return Buckets(merged.astype(np.int32), starts)
 
 
-def cut(scores: Floats, quantiles: Sequence[float]) -> list[float]:
-    """The scores at which tiers begin, each tier of at least MIN_DOCUMENTS of these documents."""
+def cut(scores: Floats, quantiles: Sequence[float]) -> Floats:
+    """[quantiles] the score at which each one's tier begins, infinite where it would leave fewer than MIN_DOCUMENTS.
+
+    So a tier's number says at which quantile it begins, whichever others a cluster lacks.
+    """
     ordered = np.sort(np.nan_to_num(scores, nan=-np.inf))
-    found: list[float] = []
+    found = np.full(len(quantiles), np.inf, np.float32)
     before = 0
-    for quantile in quantiles:
+    for place, quantile in enumerate(quantiles):
         start = ordered[min(int(np.ceil(quantile * len(ordered))), len(ordered) - 1)] if len(ordered) else -np.inf
         first = int(np.searchsorted(ordered, start))
         if np.isfinite(start) and first - before >= MIN_DOCUMENTS and len(ordered) - first >= MIN_DOCUMENTS:
-            found.append(float(start))
+            found[place] = start
             before = first
     return found
 

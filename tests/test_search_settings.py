@@ -95,6 +95,9 @@ def test_shares_of_an_earlier_mixture_are_taken_by_the_clusters_names(tmp_path):
     groups = groups_of([Frozen(clusters=("maths", "code"), mixture=str(path))], NAMES, planted.TOKENS)
     assert groups.inner[0, [1, 3]].tolist() == pytest.approx([0.6, 0.4])
     assert groups.inner.shape == (7, 8)
+    path.write_text(json.dumps({"clusters": ["code", "news", "maths"], "weights": [0.0, "a lot", 0.0]}))
+    with pytest.raises(SettingsError, match=r"no readable mixture\.json: .*a lot"):
+        groups_of([Frozen(clusters=("maths", "news"), mixture=str(path))], NAMES, planted.TOKENS)
     path.write_text(json.dumps({"clusters": ["code", "news", "maths"], "weights": [0.0, 1.0, 0.0]}))
     with pytest.raises(SettingsError, match="gives maths, code nothing at all"):
         groups_of([Frozen(clusters=("maths", "code"), mixture=str(path))], NAMES, planted.TOKENS)

@@ -59,7 +59,8 @@ def tiers(told: Told) -> str:
         cells = [share(sum(told["mixtures"][name][one] for one in mine)) for name in shown]
         rows.append(("", [f"q{tier}, of {len(mine)} clusters", *cells]))
     note = (
-        "Best tiers first; a cluster with fewer documents has fewer tiers. The target's own shares say nothing of them."
+        "Best tiers first; a cluster of few documents or scores lacks some. The target's own shares say nothing of"
+        " them."
     )
     return section("Tiers of quality", table([("tier", "name"), *((name, "n") for name in shown)], rows), note=note)
 
