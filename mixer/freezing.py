@@ -1,7 +1,8 @@
-"""Frozen groups and bounds as the settings name them: clusters by name or number, with shares given or of a mixture."""
+"""Frozen groups, bounds and early mixtures as the settings name them: clusters by name or number, shares of a file."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from mixer.strategies.reuse import Groups
@@ -39,19 +40,53 @@ def number_of(cluster: str | int, names: Sequence[str], setting: str = "frozen")
     return found[0]
 
 
+def mixture_of(path: Path, names: Sequence[str]) -> tuple[float, ...]:
+    """Shares of the clusters of these names in a mixture.json, over all its phases; 0 of those that it does not know.
+
+    SettingsError where it weighs a cluster that is none of them, or that several are called.
+    """
+    clusters, weights = _read(path, "early =")
+    shares = [weight / math.fsum(weights) for weight in weights]
+    if clusters == list(names):
+        return tuple(shares)
+    lost = [
+        name
+        for name, share in zip(clusters, shares, strict=True)
+        if share and not clusters.count(name) == list(names).count(name) == 1
+    ]
+    if lost:
+        raise SettingsError(
+            f"search.early = {path} weighs {', '.join(dict.fromkeys(lost))}, which is not one cluster here; there are:"
+            f" {', '.join(names)}. Take the mixture of a search over these clusters"
+        )
+    known = dict(zip(clusters, shares, strict=True))
+    return tuple(known.get(name, 0.0) for name in names)
+
+
 def _shares(path: Path, names: Sequence[str]) -> list[float]:
     """Weights of the clusters of these names in a mixture.json."""
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        known: Mapping[str, float] = dict(zip(told["clusters"], map(float, told["weights"]), strict=True))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(f"search.frozen: mixture = {path} is no readable mixture.json: {error}") from None
-    if len(known) < len(told["clusters"]):
+    clusters, weights = _read(path, "frozen: mixture =")
+    known = dict(zip(clusters, weights, strict=True))
+    if len(known) < len(clusters):
         raise SettingsError(f"search.frozen: in {path} two clusters share a name, so its shares cannot be told apart")
     missing = [name for name in names if name not in known]
     if missing:
         raise SettingsError(f"search.frozen: {path} weighs no cluster {', '.join(missing)}; it has: {', '.join(known)}")
-    weights = [known[name] for name in names]
-    if not any(weights):
+    found = [known[name] for name in names]
+    if not any(found):
         raise SettingsError(f"search.frozen: {path} gives {', '.join(names)} nothing at all; leave that group out")
-    return weights
+    return found
+
+
+def _read(path: Path, setting: str) -> tuple[list[str], list[float]]:
+    """Clusters and weights of a mixture.json, at least one of which is above 0."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        clusters, weights = [str(name) for name in told["clusters"]], [float(weight) for weight in told["weights"]]
+        if len(clusters) != len(weights):
+            raise ValueError(f"{len(clusters)} clusters and {len(weights)} weights")
+        if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+            raise ValueError(f"{weights} are no shares")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"search.{setting} {path} is no readable mixture.json: {error}") from None
+    return clusters, weights

@@ -44,12 +44,13 @@ def search(corpus: Corpus) -> Stage:
 
 
 def _mixtures_reused(settings: Search) -> dict[str, Any]:
-    """Digests of the files that frozen groups take their shares from: a path says nothing of what is in it."""
-    paths = [Path(group.mixture) for group in settings.frozen if group.mixture]
-    for path in paths:
-        if not path.is_file():
-            raise SettingsError(f"search.frozen: mixture = {path} is not there; name the mixture.json of a search")
-    digests = [file_digest(path) for path in paths]
+    """Digests of the files that frozen or early shares are taken from: a path says nothing of what is in it."""
+    named = [("frozen: mixture", group.mixture) for group in settings.frozen if group.mixture]
+    named += [("early", settings.early)] if settings.early not in Search.EARLY else []
+    for setting, path in named:
+        if not Path(path).is_file():
+            raise SettingsError(f"search.{setting} = {path} is not there; name the mixture.json of a search")
+    digests = [file_digest(Path(path)) for _, path in named]
     return {"reused": digests} if digests else {}
 
 

@@ -64,7 +64,8 @@ class MixtureSearch:
     `target`: where its search documents lie, and of what topics they are. `data`: digest of token pools and targets.
     `budget_tokens`: of the dataset, for the repetition caps; 0: what the clusters hold. `tasks`: the evaluations
     whose mean is the objective, by `weights`, for strategies that predict each apart; none: the objective as one.
-    `groups`: of clusters whose shares among themselves are frozen, and bounds of shares.
+    `groups`: of clusters whose shares among themselves are frozen, and bounds of shares. `early`: weights of clusters
+    before the last phase where search.early names a mixture.
     """
 
     folder: Path
@@ -78,6 +79,7 @@ class MixtureSearch:
     tasks: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     groups: Groups | None = None
+    early: tuple[float, ...] = ()
 
     @property
     def rounds(self) -> range:
@@ -105,6 +107,7 @@ class MixtureSearch:
             tasks=self.tasks,
             weights=self.weights,
             groups=self.groups,
+            early=self.early,
         )
 
     @cached_property
@@ -119,7 +122,7 @@ class MixtureSearch:
 
     @cached_property
     def strategy(self) -> Strategy:
-        return strategy_of(self.settings, self.problem, self.groups)
+        return strategy_of(self.settings, self.problem, self.groups, self.early)
 
     # -----------------------------------------------------------------------------------------------------
     # Steps
@@ -265,6 +268,7 @@ class MixtureSearch:
             **self.settings.model_dump(mode="json", include=asked),
             **self.settings.chosen(),
             **({} if self.groups is None else {"groups": self.groups.inner.tolist()}),
+            **({"early_weights": self.early} if self.early else {}),
             "token_counts": self.token_counts,
             "budget_tokens": self.budget,
             "proxy": self.proxy.model_dump(mode="json"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from mixer import journal, objectives, phases
 from mixer import lineage as mixing
-from mixer.freezing import groups_of
+from mixer.freezing import groups_of, mixture_of
 from mixer.place import JOURNAL, Place, working
 from mixer.runs import Progress, measured
 from mixer.search import MixtureSearch
@@ -50,6 +50,7 @@ def search_of(corpus: Corpus, folder: Path) -> MixtureSearch:
         groups=(
             groups_of(settings.frozen, names, counts, settings.bounds) if settings.frozen or settings.bounds else None
         ),
+        early=() if settings.early in Search.EARLY else mixture_of(Path(settings.early), names),
     )
 
 

@@ -97,8 +97,10 @@ class Search(Section):
     )
     candidates: int = Field(100_000, gt=0, description="mixtures that the predictor ranks")
     phases: tuple[float, ...] = Field((), description="shares of a training's tokens that have mixtures of their own")
-    early: Literal["natural", "uniform", "unimax", "entropy", "nearest"] = Field(
-        "natural", description="what `annealing` trains on before the last phase, which it searches"
+    early: str = Field(
+        "natural",
+        description="what `annealing` trains on before the last phase, which it searches: a rule, such as uniform or"
+        " nearest, or the path of an earlier search's mixture.json",
     )
     concentration: float = Field(1.0, gt=0, description="of the candidates' Dirichlet, in units of the token shares")
     max_epochs: float = Field(15.0, gt=0, description="no mixture repeats a cluster more often at the dataset's budget")
@@ -130,6 +132,7 @@ class Search(Section):
         *("auto", "bayes", "annealing", "remixing", "climb", "climb-paper", "climb-recipe"),
         *("regmix", "regmix-notebook", "random"),
     )
+    EARLY: ClassVar[tuple[str, ...]] = ("natural", "uniform", "unimax", "entropy", "nearest")
     ONLY_OF_PHASES: ClassVar[tuple[str, ...]] = ("annealing", "remixing")
     PREDICTORS: ClassVar[tuple[str, ...]] = (
         *("linear", "quadratic", "loglinear", "kriging", "lightgbm", "lightgbm-climb", "lightgbm-regmix", "stack"),
@@ -199,6 +202,11 @@ class Search(Section):
 
     @model_validator(mode="after")
     def _phases_make_a_whole(self) -> Self:
+        if self.early not in self.EARLY and not self.early.endswith(".json"):
+            raise ValueError(
+                f"search.early = {self.early!r} is none of the rules {', '.join(self.EARLY)}, nor the path of a"
+                " mixture.json"
+            )
         if self.early != "natural" and self.strategy != "annealing":
             raise ValueError(
                 f"search.early = {self.early!r} is read by search.strategy = 'annealing' alone; leave it out"

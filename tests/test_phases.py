@@ -165,6 +165,8 @@ def test_remixing_holds_each_phase_at_the_best_of_its_rounds():
         (["search.phases=[0.8, 0.2]", "search.strategy=nearest"], "'nearest' finds one mixture"),
         (["search.strategy=annealing"], r"search.phases is empty; give the shares"),
         (["search.early=uniform"], "is read by search.strategy = .annealing. alone"),
+        (["search.early=equal"], "is none of the rules natural, uniform, .*, nor the path of a mixture.json"),
+        (["search.early=old/mixture.json"], "is read by search.strategy = .annealing. alone"),
         (["search.strategy=remixing", "search.phases=[0.8, 0.2]", "search.rounds=[8]"], "a round for each of 2 phases"),
         (["search.predictor=exposure", "search.strategy=auto"], "'auto' has its own"),
     ],
@@ -175,6 +177,7 @@ def test_phases_that_fit_no_search_are_refused_with_the_settings(change, told):
 
 
 def test_names_of_phases_are_those_there_are():
+    assert set(Search.EARLY) == set(phasing.EARLY)
     assert set(Search.OF_PHASES) == set(phasing.STRATEGIES)
     assert set(Search.ONLY_OF_PHASES) <= set(Search.OF_PHASES)
     with pytest.raises(SettingsError, match="the strategy 'olmix' finds one mixture"):

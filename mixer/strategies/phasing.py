@@ -37,11 +37,13 @@ EARLY: dict[str, Callable[[Space, Target | None], Floats]] = {
 
 @dataclass(frozen=True, slots=True)
 class Phasing:
-    """`shares`: of a trial's tokens, by phase. `early`: the rule that `annealing` goes by before the last phase."""
+    """`shares`: of a trial's tokens, by phase. `early`: the rule that `annealing` goes by before the last phase, or the
+    weights that it trains on there.
+    """
 
     shares: tuple[float, ...]
     num_rounds: int = 1
-    early: str = "natural"
+    early: str | tuple[float, ...] = "natural"
 
     def strategy(self, name: str, problem: Problem) -> Strategy:
         """The strategy of this name over such rows as `drawn`; SettingsError for one that has a single phase."""
@@ -67,7 +69,7 @@ class Phasing:
 
     def last(self, space: Space, target: Target | None) -> phases.Tail:
         """The last phase, after the early mixture in all others."""
-        row = EARLY[self.early](space, target)
+        row = EARLY[self.early](space, target) if isinstance(self.early, str) else np.array(self.early)
         return phases.Tail(self.shares, np.tile(row, (len(self.shares) - 1, 1)))
 
 
