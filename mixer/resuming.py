@@ -26,9 +26,12 @@ class Found:
     asked: int  # 0: no round is proposed yet
     last: float  # seconds since 1970; 0: none
     finished: bool
+    damage: str = ""  # why its files cannot be read
 
     @property
     def state(self) -> str:
+        if self.damage:
+            return "damaged"
         return "finished" if self.finished else f"{self.done} of {self.asked} trials" if self.asked else "not begun"
 
 
@@ -42,9 +45,10 @@ def searches(corpus: Corpus) -> list[Found]:
 
 
 def chosen(found: Sequence[Found], name: str) -> Found:
-    """The search of this name, or the only unfinished one; StoreError where that is none or several."""
+    """The search of this name, or the only unfinished one; StoreError where that is none, several or damaged."""
     fitting = [one for one in found if one.name == name] if name else found
-    open_ones = [one for one in fitting if not one.finished]
+    damaged = [one for one in fitting if one.damage and not one.finished]
+    open_ones = [one for one in fitting if not one.finished and not one.damage]
     if len(open_ones) == 1:
         return open_ones[0]
     if open_ones and name:
@@ -52,6 +56,8 @@ def chosen(found: Sequence[Found], name: str) -> Found:
     if open_ones:
         names = ", ".join(one.name for one in open_ones)
         raise StoreError(f"{len(open_ones)} searches are unfinished: {names}; name one of them")
+    if damaged:
+        raise StoreError(damaged[0].damage)
     if fitting:
         raise StoreError(f"{name or 'every search'} is finished; `sirdar mix report` shows what it found")
     there = ", ".join(sorted({one.name for one in found})) or "none"
@@ -85,15 +91,19 @@ def _candidates(now: Search, about: dict[str, Any], name: str) -> Iterator[Searc
 
 
 def _found(path: Path) -> Found:
-    about = _about(path)
+    finished = (path / "report.json").exists()
+    try:
+        about, every = _about(path), journal.read(path / JOURNAL)
+    except StoreError as error:  # that of one search keeps nobody from another
+        return Found(path.parent.name, path.name, 0, 0, 0.0, finished, str(error))
     rounds = len(about.get("rounds", ()))
-    entries = [entry for entry in journal.read(path / JOURNAL) if 1 <= entry.trial.round <= max(rounds, 1)]
+    entries = [entry for entry in every if 1 <= entry.trial.round <= max(rounds, 1)]
     last = (path / JOURNAL).stat().st_mtime if entries else 0.0
     asked = sum(about.get("rounds", ())) * about.get("seeds", 1)
     # Of cheap trials as many as cost one whole trial are one, and what is left of a round's budget is never spent.
     tokens = sum(entry.trial.schedule.tokens for entry in entries)
     done = round(tokens / about["tokens"]) if "fidelities" in about else len(entries)
-    return Found(path.parent.name, path.name, done, asked, last, (path / "report.json").exists())
+    return Found(path.parent.name, path.name, done, asked, last, finished)
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import made_corpus
@@ -213,3 +214,25 @@ def test_which_search_is_meant_must_be_clear(name: str, said: str) -> None:
     with pytest.raises(StoreError, match=said):
         resuming.chosen(found, name)
     assert resuming.chosen(found, "b").name == "b"
+
+
+def test_a_damaged_search_keeps_nobody_from_another(built, tmp_path: Path, monkeypatch) -> None:
+    corpus = copied(built, tmp_path)
+    monkeypatch.setattr(contest, "trainer_of", lambda corpus, split: Planted(kill_after=2))
+    with pytest.raises(Killed):
+        contest.contest(corpus, ["regmix"], 2)
+    whole = of_strategy(corpus, "regmix")
+    for name, damaged in (("torn", "candidates/round-1.parquet"), ("mixed-up", "journal.jsonl")):
+        shutil.copytree(whole, whole.parents[1] / name / whole.name)
+        (whole.parents[1] / name / whole.name / damaged).write_bytes(b"nothing of it\n")
+    found = resuming.searches(corpus)
+    assert {one.name: one.state for one in found} == {
+        "regmix": "2 of 6 trials",
+        "torn": "damaged",
+        "mixed-up": "damaged",
+    }
+    assert resuming.chosen(found, "").name == "regmix"
+    with pytest.raises(StoreError, match=r"torn.*round-1\.parquet cannot be read"):
+        resuming.chosen(found, "torn")
+    with pytest.raises(StoreError, match=r"mixed-up.*journal\.jsonl, line 1 of 1 cannot be read"):
+        resuming.chosen(found, "mixed-up")
