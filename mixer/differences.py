@@ -36,9 +36,12 @@ def _of_labels(workspace: Workspace, theirs: str, ours: str, seen: set[tuple[str
             yield f"{stage} is by another {library}"
     yield from _of_settings(stage, old["settings"], new["settings"])
     before, now = _by_place(old["inputs"]), _by_place(new["inputs"])
+    both = _crawls(before) & _crawls(now)
     for place in sorted(before.keys() | now.keys()):
-        _, _, crawl = place.partition("/")
-        if place not in before or place not in now:
+        column, _, crawl = place.partition("/")
+        if (place in before) != (place in now) and crawl in both:
+            yield f"{column} of crawl {crawl} is read {'too' if place in now else 'no longer'}"
+        elif (place in before) != (place in now):
             yield f"{f'crawl {crawl}' if crawl else place} is {'new' if place in now else 'gone'}"
         elif before[place] != now[place]:
             yield from _of_labels(workspace, before[place], now[place], seen)
@@ -54,7 +57,9 @@ def _of_settings(name: str, theirs: Values, ours: Values) -> Iterator[str]:
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _of_settings(where, old, new)
         elif key not in theirs or key not in ours:
-            yield f"{where} is {'new' if key in ours else 'gone'}"
+            value = ours[key] if key in ours else old
+            plain = not isinstance(value, Mapping) and not (isinstance(value, str) and _DIGEST.fullmatch(value))
+            yield f"{where}{f' = {_shown(value)}' if plain else ''} is {'new' if key in ours else 'gone'}"
         elif isinstance(old, str) and isinstance(new, str) and _DIGEST.fullmatch(old) and _DIGEST.fullmatch(new):
             yield f"{where} is another"
         else:
@@ -69,6 +74,10 @@ def _shown(value: Any) -> str:
 def _by_place(inputs: Mapping[str, str]) -> dict[str, str]:
     """Stage, or stage/crawl -> label."""
     return {label.rpartition("/")[0]: label for label in inputs}
+
+
+def _crawls(places: Mapping[str, str]) -> set[str]:
+    return {crawl for place in places for _, slash, crawl in [place.partition("/")] if slash}
 
 
 def _manifest(workspace: Workspace, label: str) -> dict[str, Any] | None:

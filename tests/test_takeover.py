@@ -19,6 +19,7 @@ from mixer.trial import Loss, Result, Schedule, Trial
 from pipelines import lineage
 from pipelines.corpus import Corpus
 from pipelines.search_settings import Proxy
+from pipelines.store import Workspace
 
 PROXY = Proxy(layers=1, width=16, heads=2)
 SOUGHT = Sought(PROXY, 1, "pools-targets-search", ("search/a",), seeds=2)
@@ -207,6 +208,23 @@ def test_other_clusters_are_told_by_the_setting_that_made_them(first: Corpus) ->
     assert differences(fewer.workspace, lineage.pools(fewer).label, lineage.pools(fewer).label) == []
     first.workspace.delete(*lineage.pools(first).steps)
     assert "other pools (theirs are no longer in pools/)" in takeover.told(fewer)[0]
+
+
+def test_a_setting_that_is_new_is_told_with_its_value_and_a_known_crawl_is_not_called_new(tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path))
+    shared = {"stage": "pools", "version": 1, "libraries": {}}
+    before = {"settings": {}, "inputs": {"tokens/old/1": "t"}}
+    now = {
+        "settings": {"tiers": [0.5, 0.9], "files": {"a": "0" * 32}, "model": "0" * 32},
+        "inputs": {"tokens/old/1": "t", "signals/old/1": "s", "tokens/newer/1": "n"},
+    }
+    workspace.write_json({**shared, **before}, "pools", "1", "manifest.json")
+    workspace.write_json({**shared, **now}, "pools", "2", "manifest.json")
+    told = ["pools.files is %s", "pools.model is %s", "pools.tiers = [0.5, 0.9] is %s"]
+    new = [*(line % "new" for line in told), "signals of crawl old is read too", "crawl newer is new"]
+    gone = [*(line % "gone" for line in told), "signals of crawl old is read no longer", "crawl newer is gone"]
+    assert differences(workspace, "pools/1", "pools/2") == new
+    assert differences(workspace, "pools/2", "pools/1") == gone
 
 
 def test_a_target_more_is_told(first: Corpus, tmp_path: Path) -> None:
