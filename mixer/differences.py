@@ -57,7 +57,7 @@ def _of_settings(name: str, theirs: Values, ours: Values) -> Iterator[str]:
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _of_settings(where, old, new)
         elif key not in theirs or key not in ours:
-            value = ours[key] if key in ours else old
+            value = ours.get(key, old)
             plain = not isinstance(value, Mapping) and not (isinstance(value, str) and _DIGEST.fullmatch(value))
             yield f"{where}{f' = {_shown(value)}' if plain else ''} is {'new' if key in ours else 'gone'}"
         elif isinstance(old, str) and isinstance(new, str) and _DIGEST.fullmatch(old) and _DIGEST.fullmatch(new):

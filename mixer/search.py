@@ -282,16 +282,30 @@ class MixtureSearch:
     def _as_history(self, outcomes: list[evidence.Outcome]) -> History:
         return evidence.history(outcomes, len(self.token_counts), self._num_phases)
 
-    def _random_history(self) -> History:
+    def shared_with_random(self) -> frozenset[int]:
+        """Places in round 1 of what random search begins with too: whole trials that the start sampler drew."""
+        if not self.proposals.path(1).exists():
+            return frozenset()
         first = self.proposals.drawn(1)
-        drawn = among(first.weights, self.start) & first.whole
-        shared = [outcome for outcome, random in zip(self.proposals.outcomes(1), drawn, strict=True) if random]
+        return frozenset(np.flatnonzero(among(first.weights, self.start) & first.whole).tolist())
+
+    def _random_history(self) -> History:
+        drawn = self.shared_with_random()
+        shared = [outcome for place, outcome in enumerate(self.proposals.outcomes(1)) if place in drawn]
         return self._as_history(shared + self.proposals.trained(self.proposals.random))
 
     def _report(self, found: Recommendation) -> dict[str, Any]:
         fits = [self.folder / "fits" / f"round-{number}.json" for number in self.rounds]
         # The search itself where it is random search, whose further runs are its own rounds.
         baselines = {"rules": self.proposals.trained(0), "random": self.proposals.trained(self.proposals.random)}
+        told = reported(
+            found,
+            token_counts=self.token_counts,
+            parts={**baselines, self.strategy.name: self.proposals.outcomes_up_to(self.rounds[-1])},
+            fits=[json.loads(path.read_text()) for path in fits if path.exists()],
+            unit=self.objective.unit,
+        )
+        drawn = {(1, place) for place in self.shared_with_random()}
         return {
             "strategy": self.strategy.name,
             "settings": self.settings.model_dump(mode="json"),
@@ -299,13 +313,11 @@ class MixtureSearch:
             "data": self.data,
             "token_counts": list(self.token_counts),
             "budget_tokens": self.budget,
-            **reported(
-                found,
-                token_counts=self.token_counts,
-                parts={**baselines, self.strategy.name: self.proposals.outcomes_up_to(self.rounds[-1])},
-                fits=[json.loads(path.read_text()) for path in fits if path.exists()],
-                unit=self.objective.unit,
-            ),
+            **told,
+            "trials": [
+                {**trial, **({"drawn": True} if (trial["round"], trial["index"]) in drawn else {})}
+                for trial in told["trials"]
+            ],
         }
 
 

@@ -222,10 +222,19 @@ def test_the_headline_says_the_bad_news_first(outcomes: dict[str, str], said: st
     assert of_verdicts(verdicts) == said
 
 
+def test_trials_of_frozen_groups_are_told_by_their_round(told) -> None:
+    last = len(told["made"]["settings"]["rounds"])
+    trials = [{**trial, "name": "auto-reuse"} for trial in told["trials"] if 1 <= trial["round"] <= last]
+    listed = evidence.leaderboard({**told, "trials": trials})
+    assert "round 1" in listed
+    assert "-reuse" not in listed
+
+
 def test_series_are_those_of_the_trials() -> None:
     losses = [None, 5.0, 5.2, 4.8, 4.9]
     trials = [
         {"name": "climb", "round": 1 + (number > 2), "index": number, "loss": loss, "predicted": None}
+        | ({"drawn": True} if number < 3 else {})
         for number, loss in enumerate(losses)
     ]
     further = {"name": "random", "round": 3, "index": 0, "loss": 4.0, "predicted": None}
@@ -234,6 +243,8 @@ def test_series_are_those_of_the_trials() -> None:
     assert series.best_so_far(series.of_search(everything, 2)) == [(2, 5.0), (3, 5.0), (4, 4.8), (5, 4.8)]
     assert series.best_so_far(series.of_random(everything, 2)) == [(2, 5.0), (3, 5.0), (4, 4.0)]
     assert series.of_random([*trials, rule], 2) == []
+    known = {"name": "auto", "round": 1, "index": 9, "loss": 3.0, "predicted": None}  # a rule's mixture, in round 1
+    assert series.best_so_far(series.of_random([*everything, known], 2)) == [(2, 5.0), (3, 5.0), (4, 4.0)]
     assert series.rules(everything) == {"uniform": 3.0}
 
 

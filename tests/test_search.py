@@ -11,6 +11,7 @@ from planted import NEAREST, Killed, PlantedTrainer, outputs
 from mixer import candidates, comparison
 from mixer.predictors.choice import PREDICTORS
 from mixer.predictors.kriging import Kriging
+from mixer.report import series
 from mixer.runs import loss_on
 from mixer.search import MixtureSearch
 from mixer.strategies import choice
@@ -254,6 +255,9 @@ def test_the_automatic_search_begins_with_the_rules_and_trains_them_once(tmp_pat
     assert len(trainer.trained) == 16 + 12
     report = json.loads((tmp_path / "report.json").read_text())
     assert all(report["others"][name]["measured"] is not None for name in known)
+    of_random = series.of_random(report["trials"], 3)
+    assert [(one["round"], one["index"]) for one in of_random[:5]] == [(1, 4), (1, 5), (1, 6), (1, 7), (4, 0)]
+    assert len(of_random) == 16
     assert (
         planted.loss(found.schedule.weights) <= min(planted.loss(found.others[name].weights) for name in known) + 0.03
     )

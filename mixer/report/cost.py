@@ -29,8 +29,8 @@ def cost(told: Told) -> str:
     return section(
         "What it cost",
         table([*head, ("", "n")], rows),
-        note="Trainings alone, without the evaluation after each. Round 1 of the search is the first part of random"
-        " search too, and is paid once."
+        note="Trainings alone, without the evaluation after each. What round 1 of the search has in common with"
+        " random search is paid once."
         + (" A trial that another search of the workspace had finished is taken over and costs nothing." * bool(taken)),
     )
 

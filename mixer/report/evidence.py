@@ -146,13 +146,14 @@ def search(told: Told) -> str:
 def leaderboard(told: Told) -> str:
     """The proxies with the lowest losses and their largest clusters."""
     names = [cluster["name"] for cluster in told["clusters"]]
+    num_rounds = len(told["made"]["settings"]["rounds"])
     each = {trial["key"]: trial for trial in reversed(series.whole(told["trials"])) if trial["loss"] is not None}
     ranked = sorted(each.values(), key=lambda trial: trial["loss"])
     rows = []
     for rank, trial in enumerate(ranked[:LEADERS], 1):
         largest = sorted(zip(trial["weights"], names, strict=False), reverse=True)[:3]
         mixture = ", ".join(f"{text(name)} {share(weight)}" for weight, name in largest if weight > 0)
-        where = f"round {trial['round']}" if trial["name"] == told["strategy"] else trial["name"]
+        where = f"round {trial['round']}" if 1 <= trial["round"] <= num_rounds else trial["name"]
         rows.append(("", [f"{rank}", text(where), loss(trial["loss"]), loss(trial["predicted"]), mixture]))
     head = [("", ""), ("from", "w"), ("loss", "n"), ("predicted", "n"), ("largest clusters", "list")]
     return (

@@ -118,7 +118,7 @@ def _epochs(corpus: Corpus, search: MixtureSearch, recommended: Mapping[str, Any
 
 def _trials(search: MixtureSearch, entries: Sequence[journal.Entry]) -> list[dict[str, Any]]:
     """The journal's trials as report.json has them: those that are trained on every seed."""
-    said = _predictions(search)
+    said, drawn = _predictions(search), {(1, place) for place in search.shared_with_random()}
     of_trial: dict[tuple[int, int], list[journal.Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry.trial.seed):
         of_trial.setdefault((entry.trial.round, entry.trial.index), []).append(entry)
@@ -132,6 +132,7 @@ def _trials(search: MixtureSearch, entries: Sequence[journal.Entry]) -> list[dic
             "predicted": said.get(place),
             "error": next((entry.result.error for entry in seeds if entry.result.error), ""),
             **_fidelity(seeds[0].trial, search),
+            **({"drawn": True} if place in drawn else {}),
         }
         for place, seeds in sorted(of_trial.items())
         if len(seeds) == search.settings.seeds

@@ -1,7 +1,8 @@
 """What the plots of a search show, as plain values: the page draws them as SVG, Dagster as small pictures.
 
 A trial is a mapping with `name`, `round`, `index`, `loss`, `predicted` (null: none), as report.json holds it; one that
-was not trained on all tokens has a `fidelity`, and is left out where losses are compared.
+was not trained on all tokens has a `fidelity`, and is left out where losses are compared. `drawn` are the trials of
+round 1 that random search begins with too.
 """
 
 import math
@@ -23,9 +24,9 @@ def of_search(trials: Trials, num_rounds: int) -> list[Mapping[str, Any]]:
 
 
 def of_random(trials: Trials, num_rounds: int) -> list[Mapping[str, Any]]:
-    """Random search's: round 1, which it shares with the strategy, then its own; [] where it has none of its own."""
+    """Random search's: what it shares with round 1, then its own; [] where it has none of its own."""
     further = [trial for trial in trials if trial["round"] == num_rounds + 1]
-    return _ordered([trial for trial in whole(trials) if trial["round"] == 1] + further) if further else []
+    return _ordered([trial for trial in trials if trial.get("drawn")] + further) if further else []
 
 
 def rules(trials: Trials) -> dict[str, float]:
