@@ -1,5 +1,6 @@
 """A mixture out of finished runs, whoever trained them: a table of weights and metrics, a strategy, a report."""
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ AUTO = "bayes-untrained"
 AUTO_OF_PREDICTOR = "climb"  # where a predictor is named, which the other does not take
 CANDIDATES = 100_000
 FEWEST = 3
+MEANT = 3  # names that an unknown metric may stand for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,6 +165,10 @@ def fit_tables(
 
 
 def _strategy(name: str, predictor: str) -> str:
+    if name in Search.ONLY_OF_PHASES:
+        raise SettingsError(
+            f"the strategy {name!r} searches phases, and a run of a table has one mixture; take another"
+        )
     if name == "auto":
         return AUTO_OF_PREDICTOR if predictor else AUTO
     if predictor and name not in Search.WITH_PREDICTOR:
@@ -175,7 +181,10 @@ def _strategy(name: str, predictor: str) -> str:
 def _objective(runs: Runs, names: Sequence[str]) -> tuple[str, ...]:
     missing = [name for name in names if name not in runs.metrics]
     if missing:
-        raise SettingsError(f"no metric is called {', '.join(missing)}; there are: {', '.join(runs.metrics)}")
+        near = [metric for metric in runs.metrics if missing[0] in metric][:MEANT]
+        near = near or difflib.get_close_matches(missing[0], runs.metrics, n=MEANT, cutoff=0.5)
+        meant = f"did you mean {' or '.join(map(repr, near))}? T" if near else "t"
+        raise SettingsError(f"no metric is called {', '.join(missing)}; {meant}here are: {', '.join(runs.metrics)}")
     if not runs.metrics:
         raise SettingsError("the metrics file has no columns of metrics")
     return tuple(names) or tuple(runs.metrics)

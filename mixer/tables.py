@@ -78,6 +78,8 @@ def read_amounts(path: Path) -> dict[str, float]:
     head = _head(path)
     if len(head) != 2:
         raise InputError(f"{path} has {len(head)} columns; two are read, the bucket and how much there is of it")
+    if _is_number(head[1]):
+        raise InputError(f"{path} begins with {','.join(head)!r}; put a heading before it, such as bucket,amount")
     found: dict[str, float] = {}
     for line, (name, text) in _lines(path, head):
         bucket = name.strip()
@@ -184,6 +186,14 @@ def _number(text: str, path: Path, line: int, name: str, empty_allowed: bool) ->
         return float(text)
     except ValueError:
         raise InputError(f"{path}, line {line}, {name}: {text!r} is no number") from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -187,6 +188,7 @@ def test_a_search_under_other_settings_goes_on_by_its_name(built, tmp_path: Path
     run = CliRunner().invoke(mix.app, ["resume", "-w", corpus.workspace.root])
     assert run.exit_code == 0, run.output
     assert "3 of 6 trials" in run.stdout
+    assert re.search(r"last trial \d{4}-\d\d-\d\d \d\d:\d\d\n", run.stdout)  # on one line
     assert "Leaderboard" in run.stdout
     (ended,) = resuming.searches(corpus)
     assert (ended.done, ended.finished, ended.state) == (6, True, "finished")

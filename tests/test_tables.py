@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -130,6 +131,7 @@ def test_what_is_not_there_is_named():
         ({"caps": dict.fromkeys("abcd", 0.2)}, "leaves no mixture"),
         ({"natural": {"a": 1.0}}, "natural has nothing for b, c, d"),
         ({"strategy": "best"}, "no strategy is called 'best'"),
+        ({"strategy": "annealing"}, "the strategy 'annealing' searches phases, and a run of a table has one mixture"),
     ):
         with pytest.raises(SettingsError, match=told):
             fit_tables(runs, candidate_count=100, **wrong)
@@ -138,9 +140,17 @@ def test_what_is_not_there_is_named():
         fit_tables(runs, objective=("x",))
 
 
+def test_a_metric_that_is_nearly_named_is_suggested():
+    runs = drawn()
+    metrics = {f"metric/the_pile_{name}_val_loss": values for name, values in runs.metrics.items()}
+    with pytest.raises(SettingsError, match=r"called pile_x; did you mean 'metric/the_pile_x_val_loss'\? There are:"):
+        fit_tables(replace(runs, metrics=metrics), objective=("pile_x",))
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("a,3\nb,4\n", "begins with 'a,3'; put a heading before it"),
         ("bucket\na\n", "has 1 columns; two are read"),
         ("bucket,tokens\na,0\n", "line 2: a = 0.0; an amount is more than 0"),
         ("bucket,tokens\na,many\n", "line 2, tokens: 'many' is no number"),

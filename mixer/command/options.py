@@ -15,7 +15,9 @@ WorkspaceOption = Annotated[str, typer.Option("--workspace", "-w", help="Folder 
 CrawlOption = Annotated[str, typer.Option("--crawl", help="Name of the crawl; every crawl where none is given.")]
 PresetOption = Annotated[str | None, typer.Option("--preset", help="demo, laptop or climb.")]
 SetOption = Annotated[list[str], typer.Option("--set", help="section.key=value, on top of the preset; repeatable.")]
-FileOption = Annotated[Path | None, typer.Option("--settings", help="TOML file with a preset and what differs.")]
+FileOption = Annotated[
+    Path | None, typer.Option("--settings", help="TOML file: a preset and what differs. Replaces the workspace's own.")
+]
 TargetOption = Annotated[list[str], typer.Option("--target", help="name=file.jsonl of held-out documents; repeatable.")]
 
 

@@ -68,7 +68,8 @@ def mix_resume(
         found = searches(corpus)
         for one in found:
             last = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.last)) if one.last else "never"
-            output.print(f"{one.name:<20}{one.digest:<14}{one.state:<22}last trial {last}", highlight=False)
+            line = f"{one.name:<20}{one.digest:<14}{one.state:<22}last trial {last}"
+            output.print(line, highlight=False, soft_wrap=True)
         again = continued(corpus, chosen(found, name))
         run_search(again)
     say_leaders(again)
