@@ -38,13 +38,17 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What the trials of a search have in common, and the losses that it reads; seeds follow each other."""
+    """What the trials of a search have in common, and the losses that it reads; seeds follow each other.
+
+    `tokens`: what it may train a trial on; none: not asked.
+    """
 
     proxy: Proxy
     seed: int
     data: str
     losses: tuple[str, ...]
     seeds: int = 1
+    tokens: tuple[int, ...] = ()
 
 
 class Reusing:
@@ -83,10 +87,11 @@ def usable(pasts: Sequence[Past], sought: Sought) -> dict[str, tuple[str, Result
 
 
 def obstacles(entry: Entry, sought: Sought) -> list[str]:
-    """Why a trial is of no use to a search: pools, targets, programs, proxy, seed, version, losses, failed."""
+    """Why a trial is of no use to a search: pools, targets, programs, proxy, tokens, seed, version, losses, failed."""
     trial, result = entry.trial, entry.result
     found = [name for name, theirs, ours in _of_data(trial.data, sought.data) if theirs != ours]
     found += ["proxy"] * (trial.proxy != sought.proxy)
+    found += ["tokens"] * (bool(sought.tokens) and trial.schedule.tokens not in sought.tokens)
     found += ["seed"] * (trial.seed not in range(sought.seed, sought.seed + sought.seeds))
     found += ["version"] * (trial.key != result.key)  # made by a version that names trials otherwise
     if result.failed:
@@ -186,12 +191,14 @@ def taken(corpus: Corpus) -> list[str]:
 
 
 def _sought(corpus: Corpus) -> Sought:
+    search = corpus.settings.search
     return Sought(
         proxy=corpus.settings.proxy,
         seed=corpus.settings.search.seed,
         data=f"{mixing.data_digest(corpus)}-{SEARCH}",
         losses=objective_of(corpus, SEARCH).names,
         seeds=corpus.settings.search.seeds,
+        tokens=tuple(round(share * search.tokens) for share in search.fidelities or (1.0,)),
     )
 
 
@@ -206,6 +213,7 @@ def _reasons(corpus: Corpus, past: Past, sought: Sought) -> str:
         "targets": lambda: f"other targets ({_why(corpus, 'evaluations', trial.data.split('-')[1])})",
         "programs": lambda: "another trainer or evaluator (search.trainer, search.evaluator)",
         "proxy": lambda: f"another proxy ({_changed(trial.proxy, sought.proxy)})",
+        "tokens": lambda: f"trained on {trial.schedule.tokens:,} tokens (search.tokens is {sought.tokens[-1]:,})",
         "seed": lambda: f"another seed (search.seed was {trial.seed}, is {sought.seed})",
         "version": lambda: "an earlier version of this program trained them",
         "failed": lambda: "they failed",

@@ -189,6 +189,7 @@ def test_a_damaged_journal_of_another_search_costs_only_its_trials(
     ("changes", "reason"),
     [
         (("proxy.width=32", "proxy.layers=2"), "another proxy (layers was 1, is 2, width was 16, is 32)"),
+        (("search.tokens=3000",), "trained on 4,000 tokens (search.tokens is 3,000)"),
         (("search.seed=7",), "another seed (search.seed was 42, is 7)"),
         (("search.trainer=['true']",), "another trainer or evaluator (search.trainer, search.evaluator)"),
         (("search.objectives={'cluster/0'=1}",), "no loss search/cluster/000 in them"),
