@@ -1,11 +1,9 @@
 """The mixer half, one function per stage: search rounds, the mixture, the comparison, the dataset."""
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from mixer import lineage as mixing
@@ -254,10 +252,10 @@ def _phased(others: Mapping[str, Schedule]) -> dict[str, Any]:
 
 
 def _published(stage: Stage, name: str, told: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="sirdar-") as folder:
-        path = Path(folder) / name
-        path.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        return stage.publish({name: path}, counts=counts)
+    with stage.making() as folder:
+        text = json.dumps(told, indent=1, sort_keys=True) + "\n"
+        (folder / name).write_text(text, encoding="utf-8")
+        return stage.publish(folder, counts=counts)
 
 
 def _largest(found: Mapping[str, Any]) -> str:

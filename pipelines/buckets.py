@@ -107,15 +107,17 @@ def fitted(merged: Ints, parts: Iterable[pa.Table], quantiles: Sequence[float]) 
 def cut(scores: Floats, quantiles: Sequence[float]) -> Floats:
     """[quantiles] the score at which each one's tier begins, infinite where it would leave fewer than MIN_DOCUMENTS.
 
-    So a tier's number says at which quantile it begins, whichever others a cluster lacks.
+    So a tier's number says at which quantile it begins, whichever others a cluster lacks. Quantiles are of documents
+    that have a score; those without (NaN) are in the lowest tier.
     """
-    ordered = np.sort(np.nan_to_num(scores, nan=-np.inf))
+    ordered = np.sort(scores[~np.isnan(scores)])
+    unknown = len(scores) - len(ordered)
     found = np.full(len(quantiles), np.inf, np.float32)
     before = 0
     for place, quantile in enumerate(quantiles):
-        start = ordered[min(int(np.ceil(quantile * len(ordered))), len(ordered) - 1)] if len(ordered) else -np.inf
-        first = int(np.searchsorted(ordered, start))
-        if np.isfinite(start) and first - before >= MIN_DOCUMENTS and len(ordered) - first >= MIN_DOCUMENTS:
+        start = ordered[min(int(np.ceil(quantile * len(ordered))), len(ordered) - 1)] if len(ordered) else np.inf
+        first = unknown + int(np.searchsorted(ordered, start))
+        if first - before >= MIN_DOCUMENTS and len(scores) - first >= MIN_DOCUMENTS:
             found[place] = start
             before = first
     return found

@@ -46,7 +46,7 @@ def _fit_clusters(corpus: Corpus, folder: Path) -> dict[str, Any]:
     told = {"fine": count, "pruned": int((merged < 0).sum()), "clusters": table.num_rows}
     if corpus.settings.clusters.tiers:
         np.save(folder / "tiers.npy", buckets.starts)
-        told |= {"topics": len(buckets.starts), "cut": len(_cut(buckets))}
+        told |= {"topics": len(buckets.starts), "cut": len(_cut(buckets)), "without_score": _num_without_score(corpus)}
     return {**told, "tokens": int(np.asarray(table["tokens"]).sum())}
 
 
@@ -147,6 +147,12 @@ def _buckets(corpus: Corpus, merged: np.ndarray) -> Buckets:
 def _cut(buckets: Buckets) -> np.ndarray:
     """The clusters that have several tiers."""
     return np.unique(buckets.clusters[buckets.tiers > 1])
+
+
+def _num_without_score(corpus: Corpus) -> int:
+    """Documents of fine clusters that are in the lowest tier for want of a score."""
+    parts = kept_parts(corpus, corpus.fit_crawls, {}, beside=placed)
+    return sum(int((np.isnan(np.asarray(rows["score"])) & (np.asarray(rows["fine"]) >= 0)).sum()) for rows in parts)
 
 
 def _mean_scores(corpus: Corpus, buckets: Buckets, scores: np.ndarray, documents: np.ndarray) -> np.ndarray:

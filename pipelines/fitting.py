@@ -5,7 +5,6 @@ publishes its files whole, so a fit is there or it is not.
 """
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,10 +30,8 @@ def published(corpus: Corpus, stage: Stage, fit: Callable[[Path], dict[str, Any]
         corpus.progress.begin(stage.recipe.stage, "", total=1, done=int(manifest is not None))
         todo = int(manifest is None)
         if manifest is None:
-            with tempfile.TemporaryDirectory(prefix="sirdar-") as folder:
-                counts = fit(Path(folder))
-                files = {str(path.relative_to(folder)): path for path in Path(folder).rglob("*") if path.is_file()}
-                manifest = stage.publish(files, counts=counts)
+            with stage.making() as folder:
+                manifest = stage.publish(folder, counts=fit(folder))
             corpus.progress.advance(1, 0)
     return corpus.report(stage, manifest, started, parts=1, todo=todo)
 

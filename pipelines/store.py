@@ -34,6 +34,7 @@ from pipelines.digest import content_digest, digest_of, file_digest, rolled_up
 from pipelines.errors import LeaseError, StoreError
 from pipelines.records import ID
 
+MAKING = ".making"  # the folder of a stage's files before they are published
 TORN = ".tmp"  # what a killed process leaves of a file begun
 LEASE_SECONDS = 300  # on an object store, which has no locks, a lease not renewed for this long is abandoned
 
@@ -132,6 +133,19 @@ class Workspace:
             _sync_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def put(self, path: Path, *steps: str) -> None:
+        """A finished file of this machine into its place, whole or not at all; on a local disk it is moved there."""
+        filesystem, _ = self._located
+        if not self.is_local:
+            filesystem.put_file(str(path), self.path(*steps))
+            return
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        target = Path(self.path(*steps))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+        _sync_folder(target.parent)
 
     def write_json(self, value: Any, *steps: str) -> None:
         with self.writing(*steps) as file:
@@ -271,15 +285,32 @@ class Stage:
         rows = [sidecars[part] for part in sorted(parts)]
         return self._publish_manifest(rows, told)
 
-    def publish(self, files: Mapping[str, Path], **told: Any) -> dict[str, Any]:
-        """Put finished files into the stage, then the manifest that makes them exist."""
+    @contextmanager
+    def making(self) -> Iterator[Path]:
+        """A folder for files until they are published: on the workspace's own disk, where that is a local one.
+
+        What a killed run left in it is gone; the caller holds the lease.
+        """
+        if not self.workspace.is_local:
+            with tempfile.TemporaryDirectory(prefix="sirdar-") as elsewhere:
+                yield Path(elsewhere)
+            return
+        folder = self.workspace.local(*self.steps, MAKING)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, folder: Path, **told: Any) -> dict[str, Any]:
+        """Put all files of a folder, that of `making`, into the stage, then the manifest that makes them exist."""
         rows = []
-        for name, path in sorted(files.items()):
-            with self.workspace.writing(*self.steps, name) as file, path.open("rb") as source:
-                while chunk := source.read(1 << 20):
-                    file.write(chunk)
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            name = path.relative_to(folder).as_posix()
             rows.append({"part": name, "rows": 0, "bytes": path.stat().st_size, "content": file_digest(path)})
-        return self._publish_manifest(rows, told)
+            self.workspace.put(path, *self.steps, name)
+        return self._publish_manifest(sorted(rows, key=lambda row: str(row["part"])), told)
 
     def _publish_manifest(self, rows: list[dict[str, Any]], told: Mapping[str, Any]) -> dict[str, Any]:
         manifest = {

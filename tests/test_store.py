@@ -167,13 +167,35 @@ def test_manifest_rolls_sidecars_up_and_holds_no_time_or_place(workspace: Worksp
     assert again.seal(["part-a-00000", "part-b-00000"], counts={"kept": 9}) == sealed
 
 
-def test_published_files_are_there_with_their_digests(workspace: Workspace, tmp_path: Path) -> None:
-    path = tmp_path / "fitted.bin"
-    path.write_bytes(bytes(range(256)))
+@pytest.mark.parametrize("root", ["", f"memory://{uuid.uuid4().hex}"], ids=["disk", "objects"])
+def test_published_files_are_there_with_their_digests(root: str, tmp_path: Path) -> None:
+    workspace = Workspace(root or str(tmp_path))
     stage = Stage(workspace, RECIPE)
-    manifest = stage.publish({"deep/fitted.bin": path}, counts={"n": 1})
-    assert manifest["parts"][0]["part"] == "deep/fitted.bin"
-    assert (stage.local() / "deep" / "fitted.bin").read_bytes() == path.read_bytes()
+    with stage.making() as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "fitted.bin").write_bytes(bytes(range(256)))
+        (folder / "deep.json").write_text("{}")
+        manifest = stage.publish(folder, counts={"n": 1})
+    assert [part["part"] for part in manifest["parts"]] == ["deep.json", "deep/fitted.bin"]
+    with workspace.open(*stage.steps, "deep", "fitted.bin") as file:
+        assert file.read() == bytes(range(256))
+    assert workspace.names(*stage.steps) == ["deep", "deep.json", "manifest.json"]
+    assert not folder.exists()
+
+
+def test_what_a_killed_run_was_making_is_gone_with_the_next(tmp_path: Path) -> None:
+    stage = Stage(Workspace(str(tmp_path)), RECIPE)
+    code = (
+        "import os, sys; from pipelines.store import Recipe, Stage, Workspace\n"
+        f"stage = Stage(Workspace({str(tmp_path)!r}), Recipe(**{RECIPE.values!r}))\n"
+        "with stage.making() as folder:\n"
+        "    (folder / 'half.bin').write_bytes(b'half'); os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    (left,) = stage.local().rglob("half.bin")
+    assert left.is_relative_to(tmp_path)  # on the workspace's disk, which large pools fit
+    with stage.making() as folder:
+        assert not list(folder.iterdir())
 
 
 def test_a_part_with_other_rows_than_its_sidecar_says_is_refused(workspace: Workspace) -> None:

@@ -83,7 +83,7 @@ def test_documents_without_a_score_are_in_the_lowest_tier() -> None:
     scores = np.concatenate([np.full(30, np.nan), np.linspace(0, 1, 70)]).astype(np.float32)
     buckets = fitted(np.zeros(1, np.int32), parts_of(fine, scores), (0.5,))
     assert buckets.numbers(fine, scores)[:30].tolist() == [0] * 30
-    assert np.bincount(buckets.numbers(fine, scores)).tolist() == [50, 50]
+    assert np.bincount(buckets.numbers(fine, scores)).tolist() == [65, 35]
 
 
 def test_buckets_do_not_depend_on_how_parts_are_cut_and_lie() -> None:
