@@ -20,8 +20,8 @@ from typing import Any, Literal
 import numpy as np
 
 from mixer.journal import read, write_whole
+from mixer.proxies.trainer import Trainer
 from mixer.runs import Objective, Progress, measured, no_progress, results, train_trials
-from mixer.trainer import Trainer
 from mixer.trial import Phase, Schedule, Trial
 from pipelines.errors import SettingsError
 from pipelines.search_settings import Proxy, Search

@@ -20,12 +20,12 @@ from mixer.entrants import asked, entered
 from mixer.journal import write_whole
 from mixer.objectives import FINAL, SEARCH, objective_of
 from mixer.place import working
+from mixer.proxies.trainer import Trainer
+from mixer.proxies.trainers import close_trainers, trainer_of
 from mixer.recommendation import Recommendation
 from mixer.search import MixtureSearch
 from mixer.searches import num_done, search_of, watching
 from mixer.takeover import Reusing
-from mixer.trainer import Trainer
-from mixer.trainers import close_trainers, trainer_of
 from mixer.trial import Schedule
 from pipelines.corpus import Corpus
 from pipelines.errors import SettingsError

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mixer.choices import Choices
-from mixer.data import Evaluation
 from mixer.lineage import asked
+from mixer.proxies.choices import Choices
+from mixer.proxies.data import Evaluation
 from mixer.runs import Objective, Part
 from pipelines.clusters import read_clusters
 from pipelines.corpus import Corpus

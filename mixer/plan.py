@@ -1,7 +1,7 @@
 """What a search will take before it starts, and what it really took: trainings by kind, time, FLOPs, memory, disk.
 
-Tokens and FLOPs follow from the settings. Time and memory are measured on this machine by mixer/probe.py: a training
-costs a fixed part (evaluation, building the model) and a part for each token. Rounds wait for their last training.
+Tokens and FLOPs follow from the settings. Time and memory are measured on this machine by mixer/proxies/probe.py: a
+training costs a fixed part (evaluation, building the model) and a part for each token. Rounds wait for their last one.
 """
 
 import json
@@ -13,11 +13,11 @@ from typing import Any
 
 from mixer import journal, objectives
 from mixer import lineage as mixing
-from mixer.data import num_steps
 from mixer.place import JOURNAL, reading
+from mixer.proxies.data import num_steps
+from mixer.proxies.size import flops_per_token, num_parameters
 from mixer.search import MixtureSearch
 from mixer.searches import search_of
-from mixer.size import flops_per_token, num_parameters
 from mixer.strategies.choice import RULES
 from mixer.strategies.fidelity import design
 from mixer.trial import Loss, Result, Schedule, Trial
@@ -28,7 +28,7 @@ from pipelines.search_settings import Proxy, Search
 
 NAME = "plan.json"  # beside the search's journal
 CHECKPOINT_BYTES = 12  # of a parameter: weights and two moments
-CHECKPOINT_SECONDS = 60.0  # trainings that take longer write one (mixer/train.py, which imports torch)
+CHECKPOINT_SECONDS = 60.0  # trainings that take longer write one (mixer/proxies/train.py, which imports torch)
 PARQUET_BYTES = 3000  # of a round's candidates, beside their numbers
 ROW_BYTES = 600  # of a trial in report.json, beside its weights
 FIT_BYTES = 1500  # of a round's fit, there and in report.json, beside its weights

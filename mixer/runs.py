@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mixer.journal import Entry, Journal
-from mixer.trainer import Trainer
+from mixer.proxies.trainer import Trainer
 from mixer.trial import Loss, Result, Trial
 from pipelines.errors import SettingsError, TrialError
 

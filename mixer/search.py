@@ -31,6 +31,7 @@ from mixer.candidates import Candidates, Floats, Space
 from mixer.journal import write_whole
 from mixer.problem import problem_of, strategy_of
 from mixer.proposals import Proposals
+from mixer.proxies.trainer import Trainer
 from mixer.recommendation import Recommendation, reported
 from mixer.runs import Objective, Progress, no_progress, train_trials
 from mixer.strategies import rules
@@ -38,7 +39,6 @@ from mixer.strategies.choice import IN_ORDER
 from mixer.strategies.random_search import RandomSearch
 from mixer.strategies.reuse import Groups
 from mixer.strategy import History, Problem, Strategy, Target, among, proposed
-from mixer.trainer import Trainer
 from mixer.trial import Trial
 from pipelines.search_settings import Proxy, Search
 

@@ -13,11 +13,11 @@ from mixer import journal, objectives, phases
 from mixer import lineage as mixing
 from mixer.freezing import groups_of, mixture_of
 from mixer.place import JOURNAL, Place, working
+from mixer.proxies.trainers import peak_bytes
 from mixer.runs import Progress, measured
 from mixer.search import MixtureSearch
 from mixer.strategy import Target
 from mixer.topics import target_of
-from mixer.trainers import peak_bytes
 from mixer.trial import Trial
 from pipelines.clusters import read_clusters
 from pipelines.corpus import Corpus, Report

@@ -12,12 +12,12 @@ from mixer.comparison import compare
 from mixer.export.dataset import write_dataset
 from mixer.objectives import FINAL, SEARCH, objective_of
 from mixer.place import reading, working
+from mixer.proxies.trainers import close_trainers, peak_bytes, trainer_of
 from mixer.recommendation import Recommendation
 from mixer.search import MixtureSearch
 from mixer.searches import Watch, num_done, search_of, trained, watching
 from mixer.tables import Runs, of_outcomes
 from mixer.takeover import Reusing, known, known_finals
-from mixer.trainers import close_trainers, peak_bytes, trainer_of
 from mixer.trial import Schedule, Trial
 from pipelines.clusters import read_clusters
 from pipelines.corpus import Corpus, Report

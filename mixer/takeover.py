@@ -16,7 +16,7 @@ from mixer.differences import differences
 from mixer.journal import Entry
 from mixer.objectives import FINAL, SEARCH, objective_of
 from mixer.place import JOURNAL
-from mixer.trainer import OnResult, Trainer
+from mixer.proxies.trainer import OnResult, Trainer
 from mixer.trial import Result, Trial
 from pipelines import lineage
 from pipelines.corpus import Corpus

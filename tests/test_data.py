@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixer.data import Evaluation, batches, by_name, epochs, num_steps, opened, order, quotas, window_starts
+from mixer.proxies.data import Evaluation, batches, by_name, epochs, num_steps, opened, order, quotas, window_starts
 from mixer.trial import Phase, Schedule
 from pipelines.errors import TrialError
 

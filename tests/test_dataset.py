@@ -16,11 +16,11 @@ from made_searches import Planted, bytes_of, copied, folder_of, searched
 
 from mixer import lineage as mixing
 from mixer import objectives, stages
-from mixer.evaluate import evaluate, windows
 from mixer.export import draw, shuffle
 from mixer.export.verify import verify
-from mixer.model import to_transformers
-from mixer.train import train_model
+from mixer.proxies.evaluate import evaluate, windows
+from mixer.proxies.model import to_transformers
+from mixer.proxies.train import train_model
 from mixer.trial import Schedule, Trial
 from pipelines.corpus import opened
 from pipelines.pooling import open_pool

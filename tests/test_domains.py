@@ -14,12 +14,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from mixer import inspection, trainers
+from mixer import inspection
 from mixer import lineage as mixing
 from mixer.command import app
 from mixer.console import Bars
 from mixer.export.verify import verify
 from mixer.job import build, planned
+from mixer.proxies import trainers
 from mixer.stages import read_mixture
 from pipelines import lineage, tokens, unigrams
 from pipelines.clusters import read_buckets, read_clusters

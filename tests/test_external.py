@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from test_trainer import EVALUATIONS, POOLS, VOCABULARY, alive, collect, trial
 
-from mixer.checkpoint import write_checkpoint
-from mixer.external import CommandEvaluator, CommandTrainer
-from mixer.model import Llama
-from mixer.trainer import ProcessTrainer
+from mixer.proxies.checkpoint import write_checkpoint
+from mixer.proxies.external import CommandEvaluator, CommandTrainer
+from mixer.proxies.model import Llama
+from mixer.proxies.trainer import ProcessTrainer
+from mixer.proxies.worker import Assignment, _outcome
 from mixer.trial import Phase, Schedule
-from mixer.worker import Assignment, _outcome
 from pipelines import tokens
 from pipelines.errors import TrialError
 from pipelines.search_settings import Proxy
@@ -188,7 +188,7 @@ PARENT = """
 import sys
 sys.path[:] = {path!r}
 from test_trainer import trial
-from mixer.external import CommandTrainer
+from mixer.proxies.external import CommandTrainer
 CommandTrainer({command!r}, workers=2).train([trial(0), trial(0, tokens=3000)], print)
 """
 
@@ -284,9 +284,9 @@ print(json.dumps({"theirs": told["seed"] + 0.5, told["split"]: 2}))
 def test_an_evaluator_that_fails_is_a_failed_trial(
     tmp_path: Path, tokenizer: bytes, printed: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import mixer.checkpoint
+    import mixer.proxies.checkpoint
 
-    monkeypatch.setattr(mixer.checkpoint, "write_checkpoint", lambda *_: None)
+    monkeypatch.setattr(mixer.proxies.checkpoint, "write_checkpoint", lambda *_: None)
     path = tmp_path / "theirs.py"
     path.write_text(f"import sys\n{printed}\n")
     evaluator = CommandEvaluator(

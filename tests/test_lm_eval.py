@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixer.checkpoint import write_checkpoint
-from mixer.choices import Choices, hits, loss_of
-from mixer.evaluate import log_likelihoods
-from mixer.train import train_model
+from mixer.proxies.checkpoint import write_checkpoint
+from mixer.proxies.choices import Choices, hits, loss_of
+from mixer.proxies.evaluate import log_likelihoods
+from mixer.proxies.train import train_model
 from mixer.trial import Schedule, Trial
 from pipelines import tasks
 from pipelines.search_settings import Proxy

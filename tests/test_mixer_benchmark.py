@@ -23,9 +23,9 @@ from landscapes import all_landscapes
 from simulation import code_of, on_table, rounds_of
 from tasked import LAWS, by_topic, measured
 
-from mixer.data import Evaluation
 from mixer.journal import read
 from mixer.predictors.choice import PREDICTORS
+from mixer.proxies.data import Evaluation
 from mixer.strategies import choice
 from mixer.strategy import Target
 from mixer.trial import Loss, Result

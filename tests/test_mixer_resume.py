@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from made_searches import Killed, Planted, copied, folder_of, in_memory, searched, without_times
 
-from mixer import journal, place, stages, trainers
+from mixer import journal, place, stages
 from mixer import lineage as mixing
+from mixer.proxies import trainers
 
 KILLED_RUN = """
 import os, signal, sys

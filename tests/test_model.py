@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mixer.model import Llama, to_transformers
-from mixer.size import flops_per_token, hidden_size, num_parameters
+from mixer.proxies.model import Llama, to_transformers
+from mixer.proxies.size import flops_per_token, hidden_size, num_parameters
 from pipelines.search_settings import Proxy
 
 SMALL = Proxy(layers=3, width=32, heads=4, sequence=48)

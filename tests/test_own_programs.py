@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from test_mixer_stages import copied
 
-from mixer import journal, objectives, stages, trainers
+from mixer import journal, objectives, stages
 from mixer import lineage as mixing
-from mixer.choices import Choices
 from mixer.job import planned
+from mixer.proxies import trainers
+from mixer.proxies.choices import Choices
 from pipelines import lineage
 from pipelines.corpus import Corpus
 from pipelines.errors import SettingsError, TrialError

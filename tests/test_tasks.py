@@ -12,11 +12,11 @@ import torch
 from made_searches import copied
 
 from mixer import objectives
-from mixer.choices import Choices, hits, loss_of, windows
-from mixer.evaluate import evaluate, log_likelihoods
-from mixer.model import Llama
+from mixer.proxies.choices import Choices, hits, loss_of, windows
+from mixer.proxies.evaluate import evaluate, log_likelihoods
+from mixer.proxies.model import Llama
+from mixer.proxies.trainer import ProcessTrainer
 from mixer.runs import Objective, Part
-from mixer.trainer import ProcessTrainer
 from mixer.trial import Loss, Result, Schedule, Trial
 from pipelines import configuration, tasks
 from pipelines.contamination.evaluations import read_items as read_tests

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mixer.data import Evaluation
-from mixer.evaluate import evaluate, windows
-from mixer.model import Llama
-from mixer.train import rate, train, train_model
+from mixer.proxies.data import Evaluation
+from mixer.proxies.evaluate import evaluate, windows
+from mixer.proxies.model import Llama
+from mixer.proxies.train import rate, train, train_model
 from mixer.trial import Schedule, Trial
 from pipelines.errors import TrialError
 from pipelines.search_settings import Proxy
@@ -120,7 +120,7 @@ class Interrupted(Exception):
 
 
 def test_stopped_at_any_step_and_resumed_is_bit_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import mixer.train as module
+    import mixer.proxies.train as module
 
     whole, path, step = trained(trial()), tmp_path / "trial.pt", module._step
     for stop in (1, 7, 60, 99):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import mixer.trainer as trainer_module
-from mixer.data import Evaluation
-from mixer.trainer import ProcessTrainer, Trainer
+import mixer.proxies.trainer as trainer_module
+from mixer.proxies.data import Evaluation
+from mixer.proxies.trainer import ProcessTrainer, Trainer
 from mixer.trial import Result, Schedule, Trial
 from pipelines.errors import InputError, SirdarError, WorkerError
 from pipelines.search_settings import Proxy
@@ -67,7 +67,7 @@ def alive(pid: int) -> bool:
 
 
 def test_results_are_those_of_training_here(trainer: ProcessTrainer) -> None:
-    from mixer.train import train
+    from mixer.proxies.train import train
 
     trials = [trial(index) for index in range(5)]
     results = collect(trainer, trials)
@@ -179,7 +179,7 @@ import sys
 sys.path[:] = {path!r}
 import numpy as np
 from test_trainer import EVALUATIONS, VOCABULARY, trial
-from mixer.trainer import ProcessTrainer
+from mixer.proxies.trainer import ProcessTrainer
 pools = [np.memmap({folder!r} + name, np.uint16, "r") for name in ("/0.bin", "/1.bin")]
 # At the top of the main module, with no guard, read from standard input:
 trainer = ProcessTrainer(pools, EVALUATIONS, vocabulary=VOCABULARY, workers=1, device="cpu")
@@ -215,14 +215,14 @@ def test_child_ends_with_a_killed_parent_needs_no_main_guard_and_opens_files(
 
 
 def test_error_that_is_not_a_trials_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    import mixer.train
-    from mixer.worker import Assignment, _outcome
+    import mixer.proxies.train
+    from mixer.proxies.worker import Assignment, _outcome
 
     def raising(error: Exception) -> Result | SirdarError:
         def train(*_: object, **__: object) -> Result:
             raise error
 
-        monkeypatch.setattr(mixer.train, "train", train)
+        monkeypatch.setattr(mixer.proxies.train, "train", train)
         return _outcome(trial(1), Assignment.of(POOLS, {}, VOCABULARY, "cpu", None, 100), POOLS, {})
 
     assert isinstance(raising(InputError("pool gone")), InputError)
@@ -232,16 +232,16 @@ def test_error_that_is_not_a_trials_is_raised(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_each_trial_has_a_checkpoint_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import mixer.train
-    from mixer.worker import Assignment, _outcome
+    import mixer.proxies.train
+    from mixer.proxies.worker import Assignment, _outcome
 
     asked: list[object] = []
-    monkeypatch.setattr(mixer.train, "train", lambda _, **arguments: asked.append(arguments["checkpoint"]))
+    monkeypatch.setattr(mixer.proxies.train, "train", lambda _, **arguments: asked.append(arguments["checkpoint"]))
     for which in (trial(1), trial(2)):
         _outcome(which, Assignment.of(POOLS, {}, VOCABULARY, "cpu", tmp_path, 100), POOLS, {})
     assert asked == [tmp_path / f"{trial(1).key}.pt", tmp_path / f"{trial(2).key}.pt"]
 
 
 def test_loading_a_trainer_loads_no_torch() -> None:
-    code = "import sys, mixer.trainer, mixer.data; sys.exit('torch' in sys.modules)"
+    code = "import sys, mixer.proxies.trainer, mixer.proxies.data; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0

@@ -123,7 +123,7 @@ def _write_final(corpus: Corpus, target: str, path: Path) -> None:
 
 
 def _command(corpus: Corpus, script: Path, folder: Path, evaluation: Path, seeds: Sequence[int]) -> list[str]:
-    from mixer.size import hidden_size
+    from mixer.proxies.size import hidden_size
 
     shards = folder / Path(_manifest(folder)["splits"]["train"]["files"][0]).parent
     tokenizer = corpus.workspace.path(*lineage.tokenizer(corpus).steps, "tokenizer.json")

@@ -29,11 +29,11 @@ import numpy as np
 import pyarrow as pa
 
 from mixer.comparison import Comparison, compare
-from mixer.data import Evaluation
+from mixer.proxies.data import Evaluation
+from mixer.proxies.trainer import ProcessTrainer
 from mixer.runs import loss_on
 from mixer.search import MixtureSearch
 from mixer.strategy import Target
-from mixer.trainer import ProcessTrainer
 from pipelines.search_settings import Proxy, Search
 from pipelines.token_pools import PoolBatch, write_pool
 from pipelines.tokens import encode, load_tokenizer, train_bpe

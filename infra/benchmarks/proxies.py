@@ -30,10 +30,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from mixer.data import Evaluation
-from mixer.size import num_parameters
-from mixer.train import train
-from mixer.trainer import ProcessTrainer
+from mixer.proxies.data import Evaluation
+from mixer.proxies.size import num_parameters
+from mixer.proxies.train import train
+from mixer.proxies.trainer import ProcessTrainer
 from mixer.trial import Result, Schedule, Trial
 from pipelines.search_settings import Proxy
 from pipelines.tokens import encode, load_tokenizer, train_bpe

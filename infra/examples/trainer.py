@@ -2,8 +2,8 @@
 
     sirdar build -w ws --set 'search.trainer=["python3", "/path/to/trainer.py"]'
 
-mixer/handover.py describes what comes in. What goes out is one line of JSON, the last of standard output. An exit
-code other than 0 makes a failed trial, with the last line of standard error as its reason.
+mixer/proxies/handover.py describes what comes in. What goes out is one line of JSON, the last of standard output. An
+exit code other than 0 makes a failed trial, with the last line of standard error as its reason.
 """
 
 import json

@@ -27,7 +27,7 @@ def mix_plan(
     from mixer import lineage as mixing
     from mixer import plan
     from mixer.console import plan_table
-    from mixer.probe import probed
+    from mixer.proxies.probe import probed
 
     corpus = opened(workspace)
     place = (*mixing.search(corpus).steps, plan.NAME)

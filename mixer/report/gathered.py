@@ -15,11 +15,11 @@ from mixer import journal, objectives, phases, plan
 from mixer import lineage as mixing
 from mixer.candidates import Space
 from mixer.place import JOURNAL, reading
+from mixer.proxies.size import flops_per_token, num_parameters
 from mixer.report.examples import examples
 from mixer.runs import measured
 from mixer.search import MixtureSearch
 from mixer.searches import search_of
-from mixer.size import flops_per_token, num_parameters
 from mixer.stages import read_comparison
 from mixer.strategies import rules
 from mixer.trial import Schedule, Trial

@@ -15,7 +15,7 @@ from training import Trainings
 
 from mixer.candidates import Space, start
 from mixer.predictors.validation import rank_correlation
-from mixer.size import flops_per_token
+from mixer.proxies.size import flops_per_token
 from mixer.trial import Trial
 from pipelines.search_settings import Proxy
 

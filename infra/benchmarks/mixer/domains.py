@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mixer.data import Evaluation
+from mixer.proxies.data import Evaluation
 from pipelines.tokens import Tokenizer, encode, load_tokenizer, train_bpe
 
 DOMAINS = (

@@ -10,7 +10,7 @@ import numpy as np
 from domains import SPLITS, VOCABULARY, World
 
 from mixer.journal import Journal
-from mixer.trainer import OnResult, ProcessTrainer
+from mixer.proxies.trainer import OnResult, ProcessTrainer
 from mixer.trial import Result, Schedule, Trial
 from pipelines.errors import TrialError
 from pipelines.search_settings import Proxy

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import torch
 
-from mixer.choices import Choices
-from mixer.data import MAX_TOKENS, Evaluation, Tokens, batches, num_steps
-from mixer.evaluate import evaluate
-from mixer.model import Llama
+from mixer.proxies.choices import Choices
+from mixer.proxies.data import MAX_TOKENS, Evaluation, Tokens, batches, num_steps
+from mixer.proxies.evaluate import evaluate
+from mixer.proxies.model import Llama
+from mixer.proxies.worker import Evaluator
 from mixer.trial import Loss, Result, Trial
-from mixer.worker import Evaluator
 from pipelines.errors import TrialError
 from pipelines.search_settings import Proxy
 

@@ -16,13 +16,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixer.choices import Choices
-from mixer.data import Evaluation, TokenFile, Tokens, by_name, opened
+from mixer.proxies.choices import Choices
+from mixer.proxies.data import Evaluation, TokenFile, Tokens, by_name, opened
 from mixer.trial import Loss, Result, Trial
 from pipelines.errors import SirdarError, TrialError
 
 if TYPE_CHECKING:
-    from mixer.model import Llama
+    from mixer.proxies.model import Llama
 
 POLL_SECONDS = 0.5
 READY = "ready"
@@ -63,7 +63,9 @@ class Assignment:
 def command_line(descriptor: int) -> list[str]:
     """How the parent starts one: with its own import path, so both find the same code."""
     path = [entry or os.getcwd() for entry in sys.path]
-    boot = f"import sys; sys.path[:] = {path!r}; from mixer.worker import main; main({descriptor}, {os.getpid()})"
+    boot = (
+        f"import sys; sys.path[:] = {path!r}; from mixer.proxies.worker import main; main({descriptor}, {os.getpid()})"
+    )
     return [sys.executable, "-c", boot]
 
 
@@ -74,7 +76,7 @@ def main(descriptor: int, parent: int) -> None:
     connection = Connection(descriptor)
     try:
         assignment = connection.recv()
-        import mixer.train  # noqa: F401  8 s, before the first trial is blamed for it
+        import mixer.proxies.train  # noqa: F401  8 s, before the first trial is blamed for it
 
         pools = tuple(opened(pool) for pool in assignment.pools)
         evaluations = {name: _unpacked(packed) for name, packed in assignment.evaluations.items()}
@@ -89,7 +91,7 @@ def _outcome(
     trial: Trial, assignment: Assignment, pools: Sequence[Tokens], evaluations: Mapping[str, Evaluation | Choices]
 ) -> Result | SirdarError:
     """The result, or an error that is not the trial's own and ends the whole training."""
-    from mixer.train import train
+    from mixer.proxies.train import train
 
     folder = assignment.checkpoints
     try:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mixer.size import hidden_size
+from mixer.proxies.size import hidden_size
 from pipelines.search_settings import Proxy
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mixer.data import Integers, Tokens
+from mixer.proxies.data import Integers, Tokens
 from mixer.trial import Loss
 
 

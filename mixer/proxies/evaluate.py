@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from mixer.choices import Choices, loss_of
-from mixer.choices import windows as windows_of
-from mixer.data import MAX_TOKENS, Evaluation, Integers, Tokens
-from mixer.model import LOGITS_BYTES, Llama
+from mixer.proxies.choices import Choices, loss_of
+from mixer.proxies.choices import windows as windows_of
+from mixer.proxies.data import MAX_TOKENS, Evaluation, Integers, Tokens
+from mixer.proxies.model import LOGITS_BYTES, Llama
 from mixer.trial import Loss
 
 POSITIONS = {"cpu": 4096, "cuda": 65_536}  # in one forward pass

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 from pipelines.tokens import load_tokenizer
 
 if TYPE_CHECKING:
-    from mixer.model import Llama
+    from mixer.proxies.model import Llama
 
 
 def write_checkpoint(folder: Path, model: "Llama", tokenizer: bytes) -> None:
     """What `AutoModelForCausalLM` and `AutoTokenizer` read; `tokenizer` is the pools' tokenizer.json."""
     from transformers import PreTrainedTokenizerFast  # 5 s
 
-    from mixer.model import to_transformers
+    from mixer.proxies.model import to_transformers
 
     ours = load_tokenizer(tokenizer)
     end = ours.library.id_to_token(ours.end_of_text)

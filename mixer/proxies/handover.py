@@ -22,7 +22,7 @@ the ids of its context and of its answer, and the answer's length in characters 
     {"id": "Mercury_7", "right": 2, "choices": [{"context": [5, 9], "answer": [7], "chars": 4, "num_bytes": 4}, ...]}
 
 A task is answered like a text, by means over the right answers (nats per token, bits per byte), with `accuracy` or
-`accuracy_norm` beside them where that is its metric; mixer/choices.py says how ours are counted. What of a trial's
+`accuracy_norm` beside them where that is its metric; choices.py says how ours are counted. What of a trial's
 `proxy` a trainer of other models follows is its own choice.
 """
 
@@ -34,8 +34,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mixer.data import Evaluation
 from mixer.journal import write_whole
+from mixer.proxies.data import Evaluation
 from pipelines.token_pools import Pool
 from pipelines.tokens import load_tokenizer
 

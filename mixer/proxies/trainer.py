@@ -1,7 +1,7 @@
 """Many trainings: a trainer takes trials and hands over each result as it finishes, in any order.
 
 On a CPU one process a core, one thread and one trial each: batching proxies brings nothing there. On CUDA one
-process, trials in sequence. A user's own trainer is a command (mixer/external.py). What becomes of a trial never
+process, trials in sequence. A user's own trainer is a command (external.py). What becomes of a trial never
 depends on which process trained it, or on how many there are.
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from mixer.choices import Choices
-from mixer.data import MAX_TOKENS, Evaluation, Tokens
+from mixer.proxies.choices import Choices
+from mixer.proxies.data import MAX_TOKENS, Evaluation, Tokens
+from mixer.proxies.worker import READY, THREADS, Assignment, Evaluator, command_line
 from mixer.trial import Result, Trial
-from mixer.worker import READY, THREADS, Assignment, Evaluator, command_line
 from pipelines.errors import SirdarError, WorkerError
 
 OnResult = Callable[[Result], None]

@@ -13,9 +13,9 @@ from mixer import lineage as mixing
 from mixer.objectives import SEARCH
 from mixer.place import reading
 from mixer.plan import Speed, natural
+from mixer.proxies.trainers import close_trainers, trainer_of
 from mixer.search import MixtureSearch
 from mixer.searches import search_of
-from mixer.trainers import close_trainers, trainer_of
 from mixer.trial import Result, Schedule, Trial
 from pipelines.corpus import Corpus
 from pipelines.errors import TrialError

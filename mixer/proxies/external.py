@@ -23,13 +23,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from mixer import guard
-from mixer.trainer import OnResult, failed
+from mixer.proxies import guard
+from mixer.proxies.trainer import OnResult, failed
 from mixer.trial import Loss, Result, Trial
 from pipelines.errors import TrialError
 
 if TYPE_CHECKING:
-    from mixer.model import Llama
+    from mixer.proxies.model import Llama
 
 TAIL_BYTES = 1 << 20  # of what a command prints: an answer is a line of at most that
 
@@ -93,7 +93,7 @@ class CommandTrainer:
     """Trains by a user's command, `workers` trials at once.
 
     The path is that of a JSON file, which also is the command's standard input: the trial (`Trial.to_json`), its
-    `key`, and `context`, which says where the token pools and held-out texts lie (mixer/handover.py). The answer is
+    `key`, and `context`, which says where the token pools and held-out texts lie (handover.py). The answer is
     {"losses": {name: {"nats": x, "bits_per_byte": y}}}, of a task maybe with `accuracy` and `accuracy_norm`, and maybe
     `tokens`, `seconds`, `error`.
     """
@@ -156,7 +156,7 @@ class CommandEvaluator:
     max_minutes: float = 0.0
 
     def __call__(self, trial: Trial, model: "Llama") -> dict[str, Loss]:
-        from mixer.checkpoint import write_checkpoint
+        from mixer.proxies.checkpoint import write_checkpoint
 
         with tempfile.TemporaryDirectory(prefix="sirdar-proxy-") as name:
             folder = Path(name)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixer import lineage as mixing
-from mixer.external import CommandEvaluator, CommandTrainer
-from mixer.handover import write_context
 from mixer.objectives import evaluations, objective_of, tasks, texts
 from mixer.place import mirror
-from mixer.trainer import ProcessTrainer, num_cores
+from mixer.proxies.external import CommandEvaluator, CommandTrainer
+from mixer.proxies.handover import write_context
+from mixer.proxies.trainer import ProcessTrainer, num_cores
 from pipelines.clusters import read_clusters
 from pipelines.corpus import Corpus
 from pipelines.errors import SettingsError
