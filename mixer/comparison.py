@@ -196,8 +196,11 @@ def verdict(
     said = {
         "beats": f"{name} beats {other} by {mean:.4f} {unit}",
         "worse": f"{name} is worse than {other} by {-mean:.4f} {unit}",
-        "no difference shown": f"{name} against {other}: no difference shown ({mean:+.4f} {unit} in its favour)",
+        "no difference shown": f"{name} against {other}: no difference shown"
+        f" ({name if mean >= 0 else other} is {abs(mean):.4f} {unit} ahead)",
     }
+    if list(ours) == list(theirs):
+        said[outcome] = f"{name} against {other}: no difference, since both are the same mixture and the same runs"
     text = f"{said[outcome]}; interval {low:+.4f} to {high:+.4f}, {num} paired seeds"
     return Verdict(name, other, outcome, mean, error, (low, high), num, text)
 

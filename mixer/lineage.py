@@ -13,7 +13,7 @@ from pipelines.search_settings import Search
 from pipelines.settings import Settings
 from pipelines.store import Recipe, Stage
 
-VERSIONS = {"search": 4, "mixture": 1, "comparison": 1, "strategies": 2, "dataset": 2}
+VERSIONS = {"search": 4, "mixture": 1, "comparison": 2, "strategies": 3, "dataset": 2}
 OWN = ("trainer", "evaluator")  # settings of the search that are a user's own programs
 COMMANDS = {"mixture": "mix mixture", "comparison": "mix comparison"}  # those not named like their stage
 

@@ -45,7 +45,9 @@ def _say_comparison(console: Console, judged: dict[str, Any]) -> None:
         for name, one in judged["mixtures"].items()
     }
     seeds, unit = len(judged["seeds"]), metric_of(judged)
-    console.print(f"Final-split loss on {judged['target']}, {unit}, {seeds} paired seeds", highlight=False)
+    console.print(
+        f"Final-split loss on {judged['target']}, {unit}, {seeds} paired seeds", highlight=False, soft_wrap=True
+    )
     console.print(losses_table(losses))
     for verdict in judged["verdicts"]:
         console.print(f"  {verdict['text']}", highlight=False, markup=False, soft_wrap=True)

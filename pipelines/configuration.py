@@ -3,6 +3,7 @@
 Unknown keys are refused with the nearest known one; errors name the key, the value and the rule.
 """
 
+import copy
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -148,3 +149,43 @@ def _told(problem: Any) -> str:
     if problem["type"] == "value_error":  # of a rule over several settings, which names them
         return str(problem["msg"]).removeprefix("Value error, ")
     return f"{place or 'settings'} = {problem['input']!r}: {problem['msg']}"
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Files that settings name
+
+
+FILES = ("clusters.scores", "urls.domains", "urls.urls", "urls.hard_words", "urls.soft_words", "urls.subwords")
+FILES_OR_NAMES = ("language.model", "tokens.tokenizer", "embeddings.model", "search.early")
+FILES_OF = {"scores": "path", "tasks": "path", "targets": "path", "decontamination.sets": "path"}
+FILES_OF |= {"search.frozen": "mixture"}
+
+
+def anchored(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings whose files, where they are there below `folder`, are named by whole paths: whoever reads the settings
+    later stands elsewhere. What is no file stays as it is, as does a name that has no mark of a path.
+    """
+    found: dict[str, Any] = copy.deepcopy(dict(values))
+    for key in (*FILES, *FILES_OR_NAMES):
+        section, name = key.split(".")
+        below = found.get(section)
+        if not isinstance(below, dict) or name not in below:
+            continue
+        given = below[name]
+        if isinstance(given, (list, tuple)):
+            below[name] = [_whole(one, folder) for one in given]
+        elif key in FILES or (isinstance(given, str) and ("/" in given or "." in given)):
+            below[name] = _whole(given, folder)
+    for key, name in FILES_OF.items():
+        section, _, last = key.rpartition(".")
+        below = found.get(section) if section else found
+        rows = below.get(last) if isinstance(below, dict) else None
+        for row in rows if isinstance(rows, (list, tuple)) else ():
+            if isinstance(row, dict) and name in row:
+                row[name] = _whole(row[name], folder)
+    return found
+
+
+def _whole(value: Any, folder: Path) -> Any:
+    known = isinstance(value, str) and value and not value.startswith("~") and (folder / value).exists()
+    return str((folder / value).resolve()) if known else value

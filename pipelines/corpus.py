@@ -248,6 +248,7 @@ def choose(
         if any(not equals for _, equals, _ in pairs):
             raise SettingsError(f"--target {targets[0]!r}: write name=file.jsonl")
         chosen["targets"] = [{"name": name, "path": str(Path(path).resolve())} for name, _, path in pairs]
+    chosen = configuration.anchored(chosen, Path.cwd())
     configuration.resolved(chosen)  # refuses what is wrong before anything is kept
     return chosen
 

@@ -76,7 +76,7 @@ def test_verdict_texts():
         "climb is worse than nearest by 0.5000 nats"
     )
     assert verdict(ours, [3.01, 3.1, 3.2], noise, name="climb", other="nearest").text.startswith(
-        "climb against nearest: no difference shown (+0.0033 nats in its favour)"
+        "climb against nearest: no difference shown (climb is 0.0033 nats ahead)"
     )
 
 

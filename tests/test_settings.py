@@ -187,3 +187,29 @@ def test_a_broken_settings_file_in_a_workspace_is_named(workspace: Workspace) ->
         file.write(b"preset = ")
     with pytest.raises(SettingsError, match=r"sirdar\.toml is not TOML"):
         opened(workspace)
+
+
+def test_files_of_settings_are_kept_by_whole_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("edu.bin", "quiz.jsonl", "words", "mine.json", "gpt2"):
+        (tmp_path / name).write_text("x")
+    monkeypatch.chdir(tmp_path)
+    chosen = choose(
+        Workspace(str(tmp_path / "ws")),
+        None,
+        preset="laptop",
+        changes=[
+            'scores=[{name="edu", path="edu.bin"}]',
+            'tasks=[{name="quiz", path="./quiz.jsonl"}]',
+            'urls.hard_words=["words"]',
+            'search.frozen=[{clusters=[0, 1], mixture="mine.json"}]',
+            'tokens.tokenizer="gpt2"',  # a name, whatever lies here
+            'embeddings.model="sentence-transformers/no-such"',
+        ],
+        targets=["sky=quiz.jsonl"],
+    )
+    assert chosen["scores"][0]["path"] == str(tmp_path / "edu.bin")
+    assert chosen["tasks"][0]["path"] == chosen["targets"][0]["path"] == str(tmp_path / "quiz.jsonl")
+    assert chosen["urls"]["hard_words"] == [str(tmp_path / "words")]
+    assert chosen["search"]["frozen"][0]["mixture"] == str(tmp_path / "mine.json")
+    assert chosen["tokens"]["tokenizer"] == "gpt2"
+    assert chosen["embeddings"]["model"] == "sentence-transformers/no-such"
