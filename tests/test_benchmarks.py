@@ -123,7 +123,7 @@ def test_memory_is_that_of_the_block(can_be_set_back: bool, monkeypatch: pytest.
     with watched() as small:
         pass
     with watched() as large:
-        held = mmap.mmap(-1, 96 << 20)  # from the kernel: the heap of a long session may have as much to give again
+        held = mmap.mmap(-1, 96 << 20)  # from the kernel: the heap may give again what earlier tests freed
         for _ in range(96):
             held.write(os.urandom(1 << 20))
     assert os.getpid() in tree(os.getpid())
