@@ -131,7 +131,7 @@ def test_the_whole_command_killed_again_and_again_ends_in_the_same_dataset(
     for _ in range(40):
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT) as running:
             try:
-                _, told = running.communicate(timeout=chance.uniform(6, 14))
+                _, told = running.communicate(timeout=chance.uniform(3, 9))
             except subprocess.TimeoutExpired:
                 os.kill(running.pid, signal.SIGKILL)
                 kills += 1
