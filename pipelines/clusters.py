@@ -40,13 +40,14 @@ def _fit_clusters(corpus: Corpus, folder: Path) -> dict[str, Any]:
     else:
         merged = _merged(corpus, centroids, every, documents)
     buckets = _buckets(corpus, merged)
-    table = _cluster_table(corpus, buckets, _mean_scores(corpus, buckets, scores, documents), sources)
+    means, num_unknown = _mean_scores(corpus, buckets, scores, documents)
+    table = _cluster_table(corpus, buckets, means, sources)
     pq.write_table(_fine_table(merged, documents, scores), folder / "fine.parquet")
     pq.write_table(table, folder / "clusters.parquet")
     told = {"fine": count, "pruned": int((merged < 0).sum()), "clusters": table.num_rows}
     if corpus.settings.clusters.tiers:
         np.save(folder / "tiers.npy", buckets.starts)
-        told |= {"topics": len(buckets.starts), "cut": len(_cut(buckets)), "without_score": _num_without_score(corpus)}
+        told |= {"topics": len(buckets.starts), "cut": len(_cut(buckets)), "without_score": num_unknown}
     return {**told, "tokens": int(np.asarray(table["tokens"]).sum())}
 
 
@@ -149,26 +150,28 @@ def _cut(buckets: Buckets) -> np.ndarray:
     return np.unique(buckets.clusters[buckets.tiers > 1])
 
 
-def _num_without_score(corpus: Corpus) -> int:
-    """Documents of fine clusters that are in the lowest tier for want of a score."""
-    parts = kept_parts(corpus, corpus.fit_crawls, {}, beside=placed)
-    return sum(int((np.isnan(np.asarray(rows["score"])) & (np.asarray(rows["fine"]) >= 0)).sum()) for rows in parts)
+def _mean_scores(corpus: Corpus, buckets: Buckets, scores: np.ndarray, documents: np.ndarray) -> tuple[np.ndarray, int]:
+    """([buckets] mean score of each, how many documents are in the lowest tier for want of one).
 
-
-def _mean_scores(corpus: Corpus, buckets: Buckets, scores: np.ndarray, documents: np.ndarray) -> np.ndarray:
-    """[buckets] mean score of each: of its fine clusters or, with tiers, of its documents by what tiers go by."""
+    Means are those of fine clusters or, with tiers, of documents by what the tiers go by.
+    """
     from pipelines.vectors import cluster
 
     if not corpus.settings.clusters.tiers:
         mine = [buckets.merged == one for one in range(len(buckets.starts))]
-        return np.array([np.average(scores[fine], weights=np.maximum(documents[fine], 1)) for fine in mine])
+        return np.array([np.average(scores[fine], weights=np.maximum(documents[fine], 1)) for fine in mine]), 0
+    num_unknown = 0
 
     def scored() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        nonlocal num_unknown
         for rows in kept_parts(corpus, corpus.fit_crawls, {}, beside=placed):
             score = np.asarray(rows["score"])
-            yield buckets.numbers(np.asarray(rows["fine"]), score), score
+            number = buckets.numbers(np.asarray(rows["fine"]), score)
+            num_unknown += int((np.isnan(score) & (number >= 0)).sum())
+            yield number, score
 
-    return np.nan_to_num(cluster.scores_by_cluster(scored(), k=len(buckets.clusters))[:, 0])
+    means = np.nan_to_num(cluster.scores_by_cluster(scored(), k=len(buckets.clusters))[:, 0])
+    return means, num_unknown
 
 
 def _samples(corpus: Corpus, buckets: Buckets, per_bucket: int = 400) -> tuple[list[str], np.ndarray]:

@@ -10,13 +10,11 @@ overwritten; a changed recipe is another folder. Sidecars and manifests hold no 
 counts (those go to runs.jsonl), so two runs that do the same write the same.
 """
 
-import fcntl
 import json
 import os
 import shutil
 import socket
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,13 +28,13 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines import leases
 from pipelines.digest import content_digest, digest_of, file_digest, rolled_up
-from pipelines.errors import LeaseError, StoreError
+from pipelines.errors import StoreError
 from pipelines.records import ID
 
 MAKING = ".making"  # the folder of a stage's files before they are published
 TORN = ".tmp"  # what a killed process leaves of a file begun
-LEASE_SECONDS = 300  # on an object store, which has no locks, a lease not renewed for this long is abandoned
 
 
 @dataclass(frozen=True)
@@ -158,10 +156,13 @@ class Workspace:
     def lease(self, *steps: str) -> Iterator[None]:
         """Only one process writes, or deletes, a stage's folder; a dead one's lease ends with it."""
         if self.is_local:
-            with _local_lease(Path(self.path(*steps)), "/".join(steps)):
+            folder = Path(self.path(*steps))
+            with leases.local_lease(folder, "/".join(steps)):
+                for torn in folder.rglob(f".*{TORN}"):  # of a killed process; nobody else writes here now
+                    torn.unlink(missing_ok=True)
                 yield
         else:
-            with _remote_lease(self, steps):
+            with leases.remote_lease(self, steps):
                 yield
 
     def log_run(self, entry: Mapping[str, Any]) -> None:
@@ -372,51 +373,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _local_lease(folder: Path, label: str) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lease").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise LeaseError(f"{label} is being written by {holder}; wait for it or stop it") from None
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        for torn in folder.rglob(f".*{TORN}"):  # of a killed process; nobody else writes here now
-            torn.unlink(missing_ok=True)
-        yield  # the lock goes with the descriptor, also when the process is killed
-
-
-@contextmanager
-def _remote_lease(workspace: Workspace, steps: tuple[str, ...]) -> Iterator[None]:
-    place = (*steps, "lease.json")
-    holder = f"process {os.getpid()} on {socket.gethostname()}"
-    if workspace.exists(*place):
-        held = workspace.read_json(*place)
-        if held["until"] > time.time():
-            raise LeaseError(f"{'/'.join(steps)} is being written by {held['holder']}; wait for it or stop it")
-    ended = threading.Event()
-
-    def hold() -> None:
-        workspace.write_json({"holder": holder, "until": time.time() + LEASE_SECONDS}, *place)
-
-    def renew() -> None:
-        while not ended.wait(LEASE_SECONDS / 3):
-            hold()
-
-    hold()
-    renewing = threading.Thread(target=renew, daemon=True)
-    renewing.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        renewing.join()
-        if workspace.exists(*place):  # not where the holder deleted the folder
-            workspace.delete(*place)

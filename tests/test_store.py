@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import lineage, store
+from pipelines import leases, lineage
 from pipelines.corpus import Corpus
 from pipelines.digest import content_digest, digest_of, rolled_up
 from pipelines.errors import LeaseError, StoreError
@@ -315,7 +315,7 @@ def test_a_lease_is_given_back_after_an_error(workspace: Workspace) -> None:
 
 
 def test_a_remote_lease_is_refused_while_it_is_renewed_and_taken_when_stale(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "LEASE_SECONDS", 0.3)
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.3)
     stage = Stage(Workspace(f"memory://{uuid.uuid4().hex}"), RECIPE)
     with stage.lease():
         time.sleep(0.7)  # longer than a lease that nobody renews

@@ -199,6 +199,9 @@ def test_tiers_are_cut_on_the_fit_crawls_alone(tiered: Corpus) -> None:
     alone = list(kept_parts(tiered, ["crawl-1"], {}, beside=placed))
     buckets = read_buckets(tiered)
     assert np.array_equal(fitted(buckets.merged, alone, (0.5,)).starts, buckets.starts)
+    unknown = [np.isnan(np.asarray(rows["score"])) & (np.asarray(rows["fine"]) >= 0) for rows in alone]
+    counts = lineage.clusters(tiered).finished()["counts"]
+    assert counts["without_score"] == sum(int(mask.sum()) for mask in unknown)
 
 
 def test_a_targets_documents_are_shared_out_over_tiers_by_tokens(tiered: Corpus) -> None:
